@@ -101,6 +101,8 @@ def _part(
     timing = timing_of(settings)
     writer = PaymentWriter(PaymentCommitter(commits))
     dependencies = Dependencies(
+        engine,
+        guard,
         stripe_client,
         ComplianceClient(compliance, settings.compliance_timeout_seconds),
         UncheckedPayments(engine, settings.unchecked_up_to, clock),

@@ -27,7 +27,12 @@ from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
 from gateway.payouts.stripe_events import carried_request
 from gateway.recovery import store
-from gateway.recovery.rules import LEFT_TO_A_PERSON, is_behind, may_be_behind
+from gateway.recovery.rules import (
+    LEFT_TO_A_PERSON,
+    is_behind,
+    is_first_attempt,
+    may_be_behind,
+)
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.stripe_times import made_time
@@ -192,10 +197,21 @@ class NewestObjects:
         missed = charges.keys() - {payment.id for payment in payments}
         for payment in payments:
             charge = charges[payment.id]
-            doubtful = may_be_behind(payment, corridor, under_way=payment.id in under_way)
-            if doubtful and await self._is_behind(payment, corridor, charge):
+            if is_first_attempt(payment, corridor):
+                behind = await self._has_several_charges(corridor, charge)
+            else:
+                doubtful = may_be_behind(payment, corridor, under_way=payment.id in under_way)
+                behind = doubtful and await self._is_behind(payment, corridor, charge)
+            if behind:
                 missed.add(payment.id)
         return missed
+
+    async def _has_several_charges(self, corridor: str, charge: Mapping[str, Any]) -> bool:
+        params = {"payment_intent": id_of(charge.get("payment_intent")), "limit": 2}
+        outcome = await self._stripe.list_charges(corridor, params)
+        if outcome.object is None:
+            raise NotToldError("charges")
+        return len(outcome.object["data"]) > 1
 
     async def _is_behind(self, payment: Payment, corridor: str, charge: Mapping[str, Any]) -> bool:
         outcome = await self._stripe.retrieve_payment_intent(

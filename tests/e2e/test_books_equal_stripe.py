@@ -265,6 +265,8 @@ async def test_what_each_payout_contains_is_matched_with_it(
         **books["balances"]["usd"],
         "in_transit": sum(one["amount"] for one in paid if one["status"] != "failed"),
         "late": 0,
+        # No account of a bank is declared.
+        "at_bank": None,
     }
     async with grpc.aio.insecure_channel(at(engine.ports.gateway)) as gateway:
         conditions = Conditions(POLICY, reconciled.clock)

@@ -251,14 +251,12 @@ class Change:
     effective_time: datetime | None = None
 
     @property
-    def surfaces(self) -> bool:
-        """Whether Stripe has done what no attempt that we know of is under way for."""
+    def moves_money(self) -> bool:
+        """Whether the books have a hold less or more, or a charge."""
         before, after = self.before, self.after
-        if before is None or before.hold_id or before.captured_minor:
+        if before is None:
             return False
-        return bool(
-            after.captured_minor or (after.hold_id and after.hold_id == after.payment_intent_id)
-        )
+        return (before.hold_id, before.captured_minor) != (after.hold_id, after.captured_minor)
 
     @property
     def is_decline(self) -> bool:

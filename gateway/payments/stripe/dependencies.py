@@ -10,6 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.operations.gate import LossGuard
 from gateway.operations.operation import Operation, OperationKind, proven_by_silence
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import CheckReply, StripeReply
@@ -29,6 +32,8 @@ from runtime.clock import Clock
 _UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
 _EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CAPTURE}
 _ABOUT_AN_INTENT = frozenset({OperationKind.CAPTURE, OperationKind.CANCEL, OperationKind.CONFIRM})
+# Each of them has a hold of its own.
+_ATTEMPTS = frozenset({OperationKind.AUTHORIZE, OperationKind.REATTEMPT, OperationKind.CONFIRM})
 _uniform = random.SystemRandom().random
 
 
@@ -37,6 +42,8 @@ class Dependencies:
 
     def __init__(
         self,
+        engine: AsyncEngine,
+        guard: LossGuard,
         stripe_client: StripeClient,
         compliance: ComplianceClient,
         unchecked: UncheckedPayments,
@@ -45,6 +52,8 @@ class Dependencies:
         *,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
+        self._engine = engine
+        self._guard = guard
         self._stripe = stripe_client
         self._compliance = compliance
         self._unchecked = unchecked
@@ -90,8 +99,15 @@ class Dependencies:
         """What became of an operation that must not be sent again; compliance is asked again."""
         if operation.kind is OperationKind.CHECK:
             return await self._check(payment, operation)
+        if operation.kind in _ATTEMPTS and not await self._is_whole(operation.corridor):
+            # What Stripe has of the payment may be of an attempt that is lost.
+            return StripeReply(_UNKNOWN)
         with background():
             return await self._resolve(payment, operation, now)
+
+    async def _is_whole(self, corridor: str) -> bool:
+        async with self._engine.connect() as connection:
+            return await self._guard.is_whole(connection, corridor)
 
     async def _check(self, payment: Payment, operation: Operation) -> CheckReply:
         reply = await self._compliance.check(payment, operation)

@@ -295,8 +295,9 @@ class PaymentEvents:
             )
             if change is None:
                 return
-            if change.surfaces and not await self._guard.is_whole(connection, payment.corridor):
-                # It may be of an attempt that is lost: the recovery knows how it is booked.
+            if change.moves_money and not await self._guard.is_whole(connection, payment.corridor):
+                # It may be of an attempt that is lost, whatever we know to be under way: the
+                # recovery asks the ledger for its hold.
                 raise OutsideUnavailable("DATABASE_BEHIND")
             await record_changes(connection, [change], now)
             lost = (

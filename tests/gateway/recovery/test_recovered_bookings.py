@@ -193,6 +193,7 @@ async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
     assert after == before
 
 
+@pytest.mark.parametrize("in_backup", ["declined", "under way"])
 async def test_an_attempt_that_is_lost_is_not_booked_before_anybody_could_know_that_it_is(
     open_shop: OpenShop,
     twin: Twin,
@@ -200,8 +201,10 @@ async def test_an_attempt_that_is_lost_is_not_booked_before_anybody_could_know_t
     recover: Callable[..., Any],
     database_url: str,
     ledger_address: str,
+    in_backup: str,
 ) -> None:
-    """Stripe tells of the charge while the account cannot be compared with the database yet."""
+    """Stripe tells of the charge while the account cannot be compared with the database yet. In
+    the backup is the attempt before, which the bank declined: over, or still under way."""
     card = await saved_card(twin, "visa")
     bank_treats_as(twin, card, "authenticationRequired")
     async with open_shop(ledger_address=ledger_address) as shop:
@@ -215,21 +218,41 @@ async def test_an_attempt_that_is_lost_is_not_booked_before_anybody_could_know_t
         await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
         before = await _booked(database_url)
     backup.restore()
+    if in_backup == "under way":
+        _set_under_way(database_url)
+    state = (S.PAYMENT_STATE_AUTHORIZING, S.PAYMENT_STATE_DECLINED)[in_backup == "declined"]
     refusal = {"error": {"type": "api_error", "message": "not now"}}
     fault = twin.add_fault(kind="proxy", method="GET", path="/v1/charges", status=403, body=refusal)
     async with open_shop(ledger_address=ledger_address) as shop:
         (intent,) = twin.account().objects("payment_intent")
         twin.account().emit("payment_intent.succeeded", intent)
         await poll(lambda: _waits(database_url), lambda reason: reason == "DATABASE_BEHIND")
-        assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_DECLINED
+        assert (await shop.get(paid.id)).state == state
     twin.faults.clear(fault)
     async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
         assert await refused(shop.create()) == "DATABASE_BEHIND"
         await recover()
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.watch_for(paid.id, "fee_known")
-        after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        after = await poll(lambda: _booked(database_url), lambda booked: booked >= before)
     assert after == before
+    assert not await _reported(database_url, UNBOOKED)
+
+
+def _set_under_way(database_url: str) -> None:
+    """As before Stripe had answered the only attempt, which the ledger had not been told of."""
+    with psycopg.connect(database_url) as connection:
+        for statement in (
+            "DELETE FROM booking WHERE kind = 'hold_released'",
+            "UPDATE booking SET state = 'PENDING', ledger = NULL, ledger_sequence = NULL,"
+            " decide_time = NULL",
+            "UPDATE operation SET state = 'UNKNOWN', end_time = NULL, failure_code = '',"
+            " first_send_time = create_time, last_send_time = create_time WHERE kind = 'AUTHORIZE'",
+            "UPDATE payment SET state = 'AUTHORIZING', decline_count = 0, charge_id = '',"
+            " payment_intent_id = '', failure = NULL, decline = NULL,"
+            " hold_id = (SELECT id FROM operation WHERE kind = 'AUTHORIZE')",
+        ):
+            connection.execute(statement)
 
 
 async def _waits(database_url: str) -> str | None:
