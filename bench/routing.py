@@ -215,7 +215,7 @@ def _decision_line(world: World, routing: LearningRouting, state_mb: float) -> d
         )
         times.append((time.thread_time_ns() - begun) / 1_000)
     times.sort()
-    p99 = times[round(0.99 * len(times))]
+    p99 = times[int(0.99 * len(times))]
     line = {
         "name": "routing.decision",
         "value": round(p99, 1),

@@ -8,7 +8,7 @@ from bench.routing_chooser import LearningRouting
 from sandbox.simulators.corridors.play import play
 from sandbox.simulators.corridors.world import Settings, make_world
 
-SMALL = Settings(payments=1_500)
+SMALL = Settings(payments=400)
 
 
 def test_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_a_line_says_all_that_has_a_target() -> None:
 
 
 def test_a_world_is_played_the_same_way_again() -> None:
-    world = make_world(1_001, Settings(payments=800, delay_median_s=60.0, missing_share=0.1))
+    world = make_world(1_001, Settings(payments=300, delay_median_s=60.0, missing_share=0.1))
     first, second = LearningRouting(world), LearningRouting(world)
     assert (play(world, first).chosen == play(world, second).chosen).all()
     assert first.state == second.state

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sandbox.simulators.corridors.play import Answer, Payment, Played, Seen
-from sandbox.simulators.corridors.world import HOUR_S, NETWORKS, REGIONS, Floats, World
+from sandbox.simulators.corridors.world import (
+    HOUR_S,
+    NETWORKS,
+    REGIONS,
+    TIMEOUT_S,
+    Floats,
+    World,
+)
 
 
 def oracle(world: World) -> Played:
@@ -57,20 +64,22 @@ def operators_orders(world: World) -> dict[str, tuple[int, ...]]:
 
 @dataclass
 class _Breaker:
-    """A window of calls of one corridor; calls that hang count as failures after SLOW_S."""
+    """A window of calls of one corridor: (time, failed) of those that ended, starts of others."""
 
     ended: deque[tuple[float, bool]]
     running: dict[int, float]
-    open_until_s: float = 0.0
-    probes: int = 0
+    open_until_s: float | None = None
+    """None while it is closed."""
+    probes: dict[int, bool | None] | None = None
+    """While half-open: whether each probe failed, None while it runs."""
 
 
 class OperatorsRules:
     """The first corridor of the region's order whose circuit breaker lets calls pass.
 
     The breaker opens at half failed or slow calls of at least ten in two minutes (resilience4j's
-    rule with a longer window, since calls are few), and after 30 s lets three calls through. If all
-    are open, the first is taken.
+    rule with a longer window, since calls are few), and after 30 s lets three calls through, whose
+    outcomes decide whether it closes. If all are open, the first is taken.
     """
 
     WINDOW_S, MIN_CALLS, FAILURE_RATE, SLOW_S, OPEN_S, PROBES = 120.0, 10, 0.5, 8.0, 30.0, 3
@@ -85,31 +94,30 @@ class OperatorsRules:
         corridor = next((c for c in order if self._passes(c, payment.time_s)), order[0])
         breaker = self._breakers[corridor]
         breaker.running[payment.number] = payment.time_s
-        if breaker.probes:
-            breaker.probes -= 1
-            if not breaker.probes:
-                breaker.open_until_s = 0.0
+        if breaker.probes is not None and len(breaker.probes) < self.PROBES:
+            breaker.probes[payment.number] = None
         return corridor
 
     def see(self, seen: Seen) -> None:
-        """Counts the end of a call, and what is told of it later."""
-        breaker = self._breakers[seen.corridor]
-        breaker.running.pop(seen.payment.number, None)
+        """Counts the end of a call; what is told later of a call that timed out counts no more."""
+        breaker, number = self._breakers[seen.corridor], seen.payment.number
+        breaker.running.pop(number, None)
         failed = seen.answer in (Answer.TECHNICAL_FAILURE, Answer.UNKNOWN)
-        if seen.answer is not Answer.PENDING and not (
-            seen.later and failed and seen.latency_s > 59
-        ):
-            breaker.ended.append((seen.time_s, failed or seen.latency_s > self.SLOW_S))
+        bad = failed or seen.latency_s > self.SLOW_S
+        if breaker.probes and breaker.probes.get(number, True) is None:
+            breaker.probes[number] = bad
+        timed_out_before = seen.later and seen.latency_s >= TIMEOUT_S
+        if seen.answer is not Answer.PENDING and not timed_out_before:
+            breaker.ended.append((seen.time_s, bad))
 
     def _passes(self, corridor: int, now_s: float) -> bool:
         breaker = self._breakers[corridor]
-        if breaker.open_until_s:
-            if now_s < breaker.open_until_s:
-                return False
-            if not breaker.probes:
-                breaker.probes = self.PROBES
-                breaker.ended.clear()
-            return True
+        if breaker.open_until_s is not None and not self._closes(breaker, now_s):
+            return (
+                now_s >= breaker.open_until_s
+                and breaker.probes is not None
+                and len(breaker.probes) < self.PROBES
+            )
         while breaker.ended and breaker.ended[0][0] < now_s - self.WINDOW_S:
             breaker.ended.popleft()
         late = sum(1 for start in breaker.running.values() if now_s - start > self.SLOW_S)
@@ -118,6 +126,27 @@ class OperatorsRules:
         if calls >= self.MIN_CALLS and failures >= self.FAILURE_RATE * calls:
             breaker.open_until_s = now_s + self.OPEN_S
             return False
+        return True
+
+    def _closes(self, breaker: _Breaker, now_s: float) -> bool:
+        """Whether enough probes of an open breaker went well; it opens anew if too few did."""
+        assert breaker.open_until_s is not None
+        if breaker.probes is None:
+            if now_s >= breaker.open_until_s:
+                breaker.probes = {}
+            return False
+        results = [
+            now_s - breaker.running[number] > self.SLOW_S or None if bad is None else bad
+            for number, bad in breaker.probes.items()
+        ]
+        if len(results) < self.PROBES or None in results:
+            return False
+        breaker.probes = None
+        if sum(map(bool, results)) >= self.FAILURE_RATE * self.PROBES:
+            breaker.open_until_s = now_s + self.OPEN_S
+            return False
+        breaker.open_until_s = None
+        breaker.ended.clear()
         return True
 
 

@@ -107,7 +107,7 @@ def test_never_outside_the_candidates(
 def test_propensities_are_how_often_corridors_are_chosen() -> None:
     state = taught([(DECLINED, "a"), (SUCCEEDED, "b"), (SUCCEEDED, "c"), (UNKNOWN, "c")] * 3)
     decisions = [
-        decide(POLICY, state, CONTEXT, NAMES, seed=seed, now_s=20.0) for seed in range(6_000)
+        decide(POLICY, state, CONTEXT, NAMES, seed=seed, now_s=20.0) for seed in range(3_000)
     ]
     counted = Counter(decision.corridor for decision in decisions)
     for score in decisions[0].scores:

@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.routing.features import Context, FeatureSpace, Vocabulary
@@ -87,6 +87,7 @@ def test_edges_of_amounts(amount_minor: int, bucket: int) -> None:
     assert SPACE.buckets(context)["amount"] == bucket
 
 
+@settings(max_examples=40)
 @given(contexts)
 def test_whatever_comes_has_one_slot_per_feature(context: Context) -> None:
     slots = SPACE.own.slots(SPACE.buckets(context))

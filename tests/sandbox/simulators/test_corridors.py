@@ -174,21 +174,25 @@ def test_scores(world: World) -> None:
     assert rules.score(world, worst, best).worst_hour < 0.0
 
 
-def test_operators_leave_a_corridor_that_hangs(tmp_path: Path) -> None:
+def test_operators_leave_corridors_that_fail_and_come_back(tmp_path: Path) -> None:
     file = tmp_path / "faults.toml"
     file.write_text(
         "".join(
-            f'[[incident]]\ncorridor = {c}\nshape = "HARD"\neffect = "{effect}"\nstart_s = 0\n'
-            "duration_s = 172800\nseverity = 1.0\n"
+            f'[[incident]]\ncorridor = {c}\nshape = "HARD"\neffect = "{effect}"\n'
+            "start_s = 3600\nduration_s = 3600\nseverity = 1.0\n"
             for c, effect in ((0, "TIMEOUT"), (2, "ERROR"))
         )
     )
-    world = make_world(3, Settings(payments=20_000, length_s=14_400.0, faults_file=None))
-    ill = make_world(3, Settings(payments=20_000, length_s=172_800.0, faults_file=file))
-    assert world.settings.payments == ill.settings.payments
-    played = play(ill, rules.OperatorsRules(ill))
-    free = ill.allowed.sum(axis=1) > 3
-    assert np.isin(played.chosen[free], (0, 2)).mean() < 0.25
+    world = make_world(3, Settings(payments=6_000, length_s=10_800.0, faults_file=file))
+    chosen = play(world, rules.OperatorsRules(world)).chosen
+    time_s, free = world.contexts.time_s, world.allowed.sum(axis=1) > 3
+    share = [
+        (chosen[free & (time_s >= low) & (time_s < low + 3_000)] == 0).mean()
+        for low in (600.0, 4_200.0, 7_800.0)
+    ]
+    assert share[0] > 0.1
+    assert share[1] < 0.4 * share[0]
+    assert share[2] > 0.8 * share[0]
 
 
 @pytest.mark.parametrize("make", [SlidingWindowUcb, lambda: WindowHedging(1)])
