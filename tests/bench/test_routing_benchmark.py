@@ -45,7 +45,7 @@ def test_a_world_is_played_the_same_way_again() -> None:
 
 async def test_the_cost_of_a_decision_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "DECISIONS", 50)
-    monkeypatch.setattr(routing, "WARM_UP", Settings(payments=200, length_s=14_400.0))
+    monkeypatch.setattr(routing, "WARM_UP", Settings(payments=60, length_s=14_400.0))
     line = await routing.measure_decision()
     assert line["value"] >= line["p50_us"] > 0
     assert line["state_bytes"] > 1_000
