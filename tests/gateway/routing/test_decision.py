@@ -109,6 +109,8 @@ def test_propensities_are_how_often_corridors_are_chosen() -> None:
     decisions = [
         decide(POLICY, state, CONTEXT, NAMES, seed=seed, now_s=20.0) for seed in range(3_000)
     ]
+    recorded = {decision.corridor: decision.propensity for decision in decisions}
+    assert recorded == {score.corridor: score.propensity for score in decisions[0].scores}
     counted = Counter(decision.corridor for decision in decisions)
     for score in decisions[0].scores:
         expected = score.propensity
