@@ -131,9 +131,9 @@ def propensities(values: Sequence[Value], exploration: Exploration) -> tuple[flo
     floor = min(exploration.min_share, exploration.max_share / (len(values) - 1))
     tried = [0.0 if n == best else max(share * scale, floor) for n, share in enumerate(shares)]
     above = sum(tried) - floor * (len(values) - 1)
-    room = exploration.max_share - floor * (len(values) - 1)
+    room = max(exploration.max_share - floor * (len(values) - 1), 0.0)
     if above > room:
-        fit = max(room, 0.0) / above
+        fit = room / above
         tried = [0.0 if n == best else floor + (t - floor) * fit for n, t in enumerate(tried)]
     tried[best] = 1.0 - math.fsum(tried)
     return tuple(tried)

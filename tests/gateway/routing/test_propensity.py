@@ -31,7 +31,7 @@ values_lists = st.lists(
 explorations = st.builds(
     Exploration,
     spread_factor=st.floats(0.0, 2.0),
-    max_share=st.floats(0.0, 0.9),
+    max_share=st.sampled_from([0.0, 1e-12, 1e-5]) | st.floats(0.0, 0.9),
     max_cost=st.floats(0.0, 0.1),
     min_share=st.floats(0.0, 0.01),
     probe_share=st.floats(0.01, 0.2),
