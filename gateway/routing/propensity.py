@@ -29,7 +29,7 @@ class Exploration:
     """The most that all but the best guess get together."""
     max_cost: float = 0.003
     """The most that trying out may cost on average, of what a payment is worth."""
-    probe_share: float = 0.01
+    probe_share: float = 0.04
     """The most that a candidate gets which is suspected of an incident and not the best guess."""
     min_share: float = 0.002
     """The least that any candidate gets: without it nothing could be said of it afterwards."""
