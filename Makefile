@@ -40,17 +40,20 @@ demo: env ## Take payments through all three services on embedded parts, show wh
 up: env ## The same parts, left running; prints addresses and commands to try.
 	@$(RUN)python -m sandbox up
 
+# Twice as many as CI has cores: half of a test's time is waiting, for other processes and for time to pass.
+WORKERS ?= 4
+
 .PHONY: test
-test: env ## Every test; starts what it needs itself.
-	@$(RUN)python -m pytest -n 3 $(ARGS)
+test: env ## Every test; starts what it needs itself; WORKERS=4 at a time.
+	@$(RUN)python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: check
 check: env ## Format, lint, types, layers, SQL, protos, stubs.
 	@bash .ci/check
 
 .PHONY: bench
-bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix.
-	@$(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
+bench: env ## Benchmarks as ratios to limits measured in the same run; ONLY=ledger.unary picks by prefix; SEEDS=a,b SHAPES=file.
+	@$(if $(SEEDS),SEEDS=$(SEEDS)) $(if $(SHAPES),SHAPES=$(SHAPES)) $(RUN)python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PROFILE),--profile)
 
 .PHONY: chaos
 chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS=300 KILLS=20 RESTORES=4.

@@ -26,6 +26,7 @@ from gateway.recovery.command import RECOVER
 from gateway.recovery.wiring import open_guard, open_hold_check
 from gateway.reports.wiring import open_reports
 from gateway.reviews.wiring import open_reviews
+from gateway.sigma.wiring import open_sigma
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
 from gateway.verifications.wiring import open_verifications
@@ -123,6 +124,7 @@ async def open_service(
         parts.append(open_balance_transactions(engine, guard, clock))
         parts.append(open_billing(settings, engine, stripe.client, guard, clock))
         parts.append(open_reports(settings, engine, stripe.client, clock))
+        parts.append(open_sigma(settings, engine, stripe.client, guard, clock))
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -29,6 +30,9 @@ from runtime.webhook_addresses import DEFAULT_PORTS, Destinations, networks_of, 
 
 # What the processes may do in the database: migrations grant it.
 DATABASE_ROLE = "gateway_service"
+
+
+ReportKindName = Literal["ACTIVITY", "PAYOUTS", "SUMMARY", "PAYOUT_CONTENTS", "ENDING_BALANCE"]
 
 
 class Role(StrEnum):
@@ -97,8 +101,20 @@ class GatewaySettings(WebhookSettings):
     billing: bool = False
     billing_sweep_seconds: float = Field(86_400.0, gt=0, le=604_800)
 
+    # Whether Sigma's scheduled queries are followed, how often the list of their runs is walked,
+    # and for how many days the files with their results are kept.
+    sigma: bool = False
+    sigma_walk_seconds: float = Field(3_600.0, gt=0, le=604_800)
+    sigma_keep_days: int = Field(30, ge=1, le=366)
+
     # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
     report_days: int = Field(0, ge=0, le=366)
+    # Which of them, as JSON. PAYOUT_CONTENTS and ENDING_BALANCE are of accounts that Stripe pays
+    # out automatically.
+    report_kinds: tuple[ReportKindName, ...] = ("ACTIVITY", "PAYOUTS", "SUMMARY")
+    # Time zones of corridors whose reports are not of UTC's days, as JSON:
+    # {"au": "Australia/Sydney"}.
+    report_zones: dict[str, str] = Field(default_factory=dict)
 
     # Comma separated keys, base 64 of 32 bytes each: clients' webhook secrets are encrypted at rest
     # with the first, and read with any.
@@ -115,6 +131,12 @@ class GatewaySettings(WebhookSettings):
     def _networks_are_networks(cls, networks: str | None) -> str | None:
         networks_of(networks)
         return networks
+
+    @field_validator("report_zones")
+    @classmethod
+    def _zones_are_zones(cls, zones: dict[str, str]) -> dict[str, str]:
+        _zones_of(zones)
+        return zones
 
     @field_validator("webhook_endpoint_ports")
     @classmethod
@@ -200,6 +222,11 @@ class GatewaySettings(WebhookSettings):
         return _roles_of(self.roles)
 
     @property
+    def report_time_zones(self) -> Mapping[str, ZoneInfo]:
+        """The time zones of reports' days by corridor; others go by UTC."""
+        return _zones_of(self.report_zones)
+
+    @property
     def corridors(self) -> list[Corridor]:
         """The Stripe accounts; the first one is the default."""
         if self.stripe_corridors_file is not None:
@@ -244,3 +271,14 @@ def _roles_of(roles: str) -> frozenset[Role]:
     if unknown:
         raise ValueError(f"unknown roles {sorted(unknown)}; there are {', '.join(Role)}")
     return frozenset(Role(name) for name in names)
+
+
+def _zones_of(names: Mapping[str, str]) -> Mapping[str, ZoneInfo]:
+    """Time zones by corridor. Raises ValueError for a name that is none's."""
+    found = {}
+    for corridor, name in names.items():
+        try:
+            found[corridor] = ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"corridor {corridor}: no time zone {name}") from error
+    return found

@@ -2,10 +2,10 @@
 
 A gateway that was restored from a backup gives sequences again that clients know from before it
 was. So whoever recovers it begins an epoch, and what follows carries it: in the cursors of
-WatchPayments, WatchMerchants, WatchVerifications, WatchBalanceTransactions, WatchPayouts and
-WatchBilling and in the ids of webhooks. A change is named by its epoch and its sequence together.
-Changes from before the backup keep their epoch, so who had only read them goes on as if nothing had
-happened.
+WatchPayments, WatchMerchants, WatchVerifications, WatchBalanceTransactions, WatchPayouts,
+WatchBilling and WatchSigmaRuns and in the ids of webhooks. A change is named by its epoch and its
+sequence together. Changes from before the backup keep their epoch, so who had only read them goes
+on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ BALANCE_NUMBERING_LOCK = 7_301_005
 PAYOUT_NUMBERING_LOCK = 7_301_006
 # Numbers changes of Billing: gateway/billing/store.py.
 BILLING_NUMBERING_LOCK = 7_301_007
+# Numbers changes of Sigma's runs: gateway/sigma/store.py.
+SIGMA_NUMBERING_LOCK = 7_301_008
 _NUMBERING_LOCKS = (
     *(NUMBERING_LOCK, BALANCE_NUMBERING_LOCK, PAYOUT_NUMBERING_LOCK, BILLING_NUMBERING_LOCK),
+    SIGMA_NUMBERING_LOCK,
 )
 
 FEED_EPOCH = Table(
@@ -63,6 +66,7 @@ class FeedName(StrEnum):
     BALANCE_TRANSACTIONS = "balance_transactions"
     PAYOUTS = "payouts"
     BILLING = "billing"
+    SIGMA = "sigma"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Limits:
     # Requests to endpoints that one process has under way. More endpoints than MAX_ENDPOINTS there
     # are not, and one that fails gets one at a time, so those that work always find a place.
     deliveries_under_way: int = 256
+    # Of the time that the caller of a payment gives, what is kept for writing the answer.
+    answer_reserve_seconds: float = 0.25
 
 
 LIMITS = Limits()

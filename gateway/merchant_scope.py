@@ -189,6 +189,13 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
     "gateway.v1.ReportService": {
         "ListReports": REFUSED,
         "ReadReport": REFUSED,
+        "ReadReportFile": REFUSED,
+    },
+    "gateway.v1.SigmaService": {
+        "ListSigmaRuns": REFUSED,
+        "GetSigmaRun": REFUSED,
+        "ReadSigmaFile": REFUSED,
+        "WatchSigmaRuns": REFUSED,
     },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.

@@ -82,6 +82,14 @@ RIGHTS: Rights = {
     "gateway.v1.ReportService": {
         "ListReports": reads(OPERATOR, FINANCE),
         "ReadReport": reads(OPERATOR, FINANCE),
+        "ReadReportFile": reads(OPERATOR, FINANCE),
+    },
+    # Results of the platform's own queries.
+    "gateway.v1.SigmaService": {
+        "ListSigmaRuns": reads(OPERATOR, FINANCE),
+        "GetSigmaRun": reads(OPERATOR, FINANCE),
+        "ReadSigmaFile": reads(OPERATOR, FINANCE),
+        "WatchSigmaRuns": reads(OPERATOR, FINANCE),
     },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),

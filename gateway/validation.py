@@ -8,6 +8,7 @@ from gateway.merchants.validation import RULES as MERCHANT_RULES
 from gateway.payments.api.validation import RULES as PAYMENT_RULES
 from gateway.payouts.validation import RULES as PAYOUT_RULES
 from gateway.reports.validation import RULES as REPORT_RULES
+from gateway.sigma.validation import RULES as SIGMA_RULES
 from gateway.stripe_client.validation import RULES as CORRIDOR_RULES
 from gateway.v1.operator_act_service_pb2 import ListOperatorActsRequest
 from gateway.verifications.validation import RULES as VERIFICATION_RULES
@@ -27,6 +28,7 @@ VALIDATOR = Validator(
         **BALANCE_RULES,
         **BILLING_RULES,
         **REPORT_RULES,
+        **SIGMA_RULES,
         **VERIFICATION_RULES,
         ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }

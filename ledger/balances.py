@@ -1,5 +1,6 @@
 """Answers of the balance reads, now and as of any point of the log."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,25 @@ NONE = ""
 FIRST_HOLD = (0, 0)
 # The parts of a position that say of which point its pages are.
 POINT = (is_sequence, is_moment, is_moment, is_sequence, is_moment)
+# Trial balances whose totals are kept for their later pages: a row for each currency.
+MAX_KEPT_TOTALS = 100
+# A ledger, a path and a point of the log.
+_OfPages = tuple[int, str, Point]
+
+
+class _KeptTotals:
+    """Totals of the trial balances that are being paged through, the latest of them."""
+
+    def __init__(self) -> None:
+        self._totals: OrderedDict[_OfPages, list[BalanceRow]] = OrderedDict()
+
+    def get(self, key: _OfPages) -> list[BalanceRow] | None:
+        return self._totals.get(key)
+
+    def keep(self, key: _OfPages, totals: list[BalanceRow]) -> None:
+        self._totals[key] = totals
+        if len(self._totals) > MAX_KEPT_TOTALS:
+            self._totals.popitem(last=False)
 
 
 class Balances:
@@ -30,6 +50,7 @@ class Balances:
     def __init__(self, reader: Reader, clock: Clock) -> None:
         self._reader = reader
         self._clock = clock
+        self._totals = _KeptTotals()
 
     async def balance(
         self, ledger_id: int, request: balances.GetBalanceRequest, tokens: PageTokens
@@ -76,7 +97,11 @@ class Balances:
         *,
         page_size: int,
     ) -> balances.GetTrialBalanceResponse:
-        """One page of accounts and the totals over all; later pages keep the first one's point."""
+        """One page of accounts and the totals over all; later pages keep the first one's point.
+
+        The totals of a point do not change, and adding them up reads every account: the first of
+        several pages keeps them for those after it.
+        """
         position = position_of(tokens, request, is_account, *POINT)
         if position is None:
             after, point = NONE, await self._point(ledger_id, request.as_of)
@@ -85,7 +110,14 @@ class Balances:
         lines = await self._reader.balances(
             ledger_id, request.prefix, point, after=after, limit=page_size + 1
         )
-        totals = await self._reader.balance_totals(ledger_id, request.prefix, point)
+        kept = (ledger_id, request.prefix, point)
+        totals = self._totals.get(kept)
+        if totals is None:
+            totals = await self._reader.balance_totals(ledger_id, request.prefix, point)
+            # Of a point that we have chosen: those of page tokens are whatever a client says, and
+            # of one that is not reached yet the totals would change.
+            if position is None and len(lines) > page_size:
+                self._totals.keep(kept, totals)
         response = balances.GetTrialBalanceResponse(
             lines=[
                 balances.TrialBalanceLine(balance=balance_message(*line))

@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from ledger import arrays
 from ledger.accounts import Account
 from ledger.commands import Record
 from ledger.leaf import leaf_of
 from ledger.plan import Plan
 from ledger.posting import Kind
+from runtime import arrays
 from runtime.merkle import leaf_hash
 
 Columns = dict[str, Any]

@@ -1,6 +1,6 @@
 """The ledger's database connections: those that read, and those that commit."""
 
-from ledger import arrays
+from runtime import arrays
 from runtime.connections import Connections
 from runtime.database import Database
 

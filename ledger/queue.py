@@ -3,21 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 from ledger.commands import Command, Outcome
 from ledger.limits import LIMITS, Limits
+from runtime.batching import Gathering
 
 # What one commit takes at most, unless a single batch is larger by itself.
 MAX_ITEMS_PER_COMMIT = 2_000
-# A commit may wait for callers who were just answered and are likely to come again: so many times
-# so long, and no longer than somebody comes each time.
-MAX_GATHERING_STEPS = 4
-GATHERING_STEP_SECONDS = 0.001
-# Of the callers just answered and those waiting. With half of them commits stayed at ten
-# transactions of 64 callers, with nine tenths they reach thirty: docs/adr/0014-ledger-speed.md.
-GATHERED_SHARE = 0.9
 
 
 class FullError(Exception):
@@ -39,9 +32,7 @@ class CommandQueue:
         self._waiting: deque[Waiting] = deque()
         self._items = 0
         self._bytes = 0
-        self._taken_last = 0
-        self._wanted = 0
-        self._enough = asyncio.Event()
+        self._gathering = Gathering(MAX_ITEMS_PER_COMMIT)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -59,10 +50,8 @@ class CommandQueue:
         self._waiting.append(waiting)
         self._items += weight
         self._bytes += size
-        if self._wanted and (
-            len(self._waiting) >= self._wanted or self._items >= MAX_ITEMS_PER_COMMIT
-        ):
-            self._enough.set()
+        is_full = self._items >= MAX_ITEMS_PER_COMMIT
+        self._gathering.came(len(self._waiting), is_full=is_full)
         return waiting.outcome
 
     def put_back(self, postponed: Sequence[Waiting]) -> None:
@@ -73,28 +62,8 @@ class CommandQueue:
             self._bytes += len(waiting.command.body)
 
     async def gather(self) -> None:
-        """Waits a moment until most of the callers there seem to be are in the queue.
-
-        Much of what a commit costs it costs for one command as for thirty, and who was just
-        answered often has another. A lone caller, or one of two in turn, never waits. PostgreSQL's
-        `commit_delay` with `commit_siblings` is the same idea.
-        """
-        # One turn of the loop: handlers that are ready submit too.
-        await asyncio.sleep(0)
-        callers = self._taken_last + len(self._waiting)
-        wanted = min(int(callers * GATHERED_SHARE), MAX_ITEMS_PER_COMMIT)
-        if len(self._waiting) >= wanted:
-            return
-        self._wanted = wanted
-        self._enough.clear()
-        for _ in range(MAX_GATHERING_STEPS):
-            queued = len(self._waiting)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GATHERING_STEP_SECONDS):
-                    await self._enough.wait()
-            if self._enough.is_set() or len(self._waiting) == queued:
-                break
-        self._wanted = 0
+        """Waits a moment until most of the callers there seem to be are in the queue."""
+        await self._gathering.wait(self._waiting)
 
     def take(self) -> tuple[list[Waiting], int]:
         """The next batch and its weight: as much as is there, up to a bound.
@@ -113,7 +82,7 @@ class CommandQueue:
             if not waiting.outcome.done():
                 taken.append(waiting)
                 items += weight
-        self._taken_last = len(taken)
+        self._gathering.took(len(taken))
         return taken, items
 
 

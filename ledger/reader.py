@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from psycopg.errors import NumericValueOutOfRange
 
-from ledger import arrays
 from ledger.accounts import MAX_TOTAL_MINOR, Account, Side, Totals
 from ledger.commands import Record
 from ledger.errors import sequence_not_reached, total_overflow
@@ -23,6 +22,7 @@ from ledger.rows import (
     totals_of,
 )
 from ledger.statements import statement
+from runtime import arrays
 from runtime.connections import Connections
 
 # No name of an account or ledger begins with, or has, a character behind this one.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ledger import arrays
 from ledger.accounts import Account
 from ledger.rows import account_of
 from ledger.statements import statement
+from runtime import arrays
 from runtime.connections import Connections
 from runtime.merkle import HASH_BYTES, Subtree
 

@@ -1,6 +1,5 @@
 """What later transactions have done to one: its state, what follows it, what is left of it."""
 
-from ledger import arrays
 from ledger.book import Source
 from ledger.decoding import key_of
 from ledger.errors import transaction_not_found
@@ -10,6 +9,7 @@ from ledger.sources import sources_of
 from ledger.statements import statement
 from ledger.times import micros_of
 from ledger.v1 import transaction_pb2 as transactions
+from runtime import arrays
 from runtime.clock import Clock
 from runtime.connections import Connections
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
-from ledger import arrays, columns
+from ledger import columns
 from ledger.accounts import Account, Lapsed, Side, limits_of
 from ledger.book import Source
 from ledger.commands import OPERATION_OF_KIND, Operation, Prior
@@ -21,6 +21,7 @@ from ledger.posting import Kind
 from ledger.sources import sources_of
 from ledger.statements import statement
 from ledger.times import datetime_of, micros_of
+from runtime import arrays
 from runtime.beside import beside
 from runtime.connections import Connection
 

@@ -12,6 +12,7 @@ from reconciliation.breaks.wiring import open_breaks
 from reconciliation.closing.wiring import open_closing
 from reconciliation.config import ReconciliationSettings
 from reconciliation.errors import ERRORS
+from reconciliation.fees.wiring import open_fees
 from reconciliation.liquidity.wiring import open_liquidity
 from reconciliation.operator_acts import open_operator_acts
 from reconciliation.part import DATABASE_ROLE, Part
@@ -55,6 +56,7 @@ async def open_service(
         breaks = open_breaks(settings, database, engine, mutations, new_items, clock)
         bank = await open_bank(stack, settings, database, engine, mutations, new_items, clock)
         liquidity = open_liquidity(engine, settings.bank_accounts, clock)
+        fees = open_fees(settings, engine, clock)
         reports = await open_reports(stack, settings, engine, clock)
         closing = await open_closing(
             stack,
@@ -68,7 +70,7 @@ async def open_service(
         alerting = open_alerting(settings, engine, clock)
         act_log = Part(services=(open_operator_acts(acts),))
         parts = (
-            *(breaks, bank, sources, reports, liquidity),
+            *(breaks, bank, sources, fees, reports, liquidity),
             *(closing, adjusting, alerting, act_log),
         )
 

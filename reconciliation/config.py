@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from reconciliation.bank.accounts import BankAccountError, BankAccounts, read_bank_accounts
 from reconciliation.bank.stores import Place, read_places
+from reconciliation.fees.schedule import FeeSchedule, read_schedule
 from reconciliation.finance_policy import BUNDLED_FINANCE, FinancePolicy, read_finance
 from reconciliation.matching.book_days import BookDays, read_book_days
 from reconciliation.matching.calendars import DEFAULT_CALENDAR, CalendarError, read_calendars
@@ -54,6 +55,8 @@ class ReconciliationSettings(MailSettings):
 
     # Time zones of corridors whose book days are not UTC's, as JSON: {"au": "Australia/Sydney"}.
     book_day_zones: dict[str, str] = Field(default_factory=dict)
+    # What Stripe's fees should be by the contract with it, in TOML; they are not compared without.
+    fee_schedule_file: Path | None = None
     # What finance goes by when it closes periods, instead of what comes along.
     finance_file: Path = BUNDLED_FINANCE
     # C2SP signer key that statements of closed periods are signed with; `python -m
@@ -96,6 +99,12 @@ class ReconciliationSettings(MailSettings):
     @classmethod
     def _can_be_gone_by(cls, path: Path) -> Path:
         read_finance(path)
+        return path
+
+    @field_validator("fee_schedule_file")
+    @classmethod
+    def _can_be_compared_with(cls, path: Path | None) -> Path | None:
+        read_schedule(path)
         return path
 
     @field_validator("calendars")
@@ -173,6 +182,11 @@ class ReconciliationSettings(MailSettings):
     def finance(self) -> FinancePolicy:
         """What finance goes by."""
         return read_finance(self.finance_file)
+
+    @cached_property
+    def fee_schedule(self) -> FeeSchedule:
+        """What Stripe's fees should be, as the file had it at the start."""
+        return read_schedule(self.fee_schedule_file)
 
     @property
     def policy(self) -> Policy:

@@ -13,6 +13,7 @@ import importlib.util
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -192,7 +193,7 @@ def _standing(url: str, service: str) -> Standing:
             ).fetchall()
     return Standing(
         service,
-        known=tuple(_known(_config(service))),
+        known=_migrations_of(service),
         applied=tuple(Revision(revision, oldest_code) for revision, oldest_code in applied),
         collation=Collation(*collation),
     )
@@ -251,6 +252,12 @@ def _config(service: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_folder_of(service) / "migrations"))
     return config
+
+
+@cache
+def _migrations_of(service: str) -> tuple[Revision, ...]:
+    """Those of this code, which stay the same while it runs."""
+    return tuple(_known(_config(service)))
 
 
 def _known(config: Config) -> list[Revision]:

@@ -66,7 +66,7 @@ def run_release(
 
 
 class _Nursery:
-    """One command after the other; the nursery ends with this process."""
+    """One command after the other; the nursery ends at the latest with this process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -78,6 +78,14 @@ class _Nursery:
             start_new_session=True,
         )
         self._rest = b""
+
+    def end(self) -> None:
+        """Ends the nursery."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(END_SECONDS)
+        self._process.stdout.close()
 
     def run(self, order: Mapping[str, Any]) -> int:
         """The code that the command ends with. Raises `TimeoutExpired` if it does not."""
@@ -109,6 +117,13 @@ class _Nursery:
 @cache
 def _nursery() -> _Nursery:
     return _Nursery()
+
+
+def end_nursery() -> None:
+    """Ends the process that forks commands, if any was run."""
+    if _nursery.cache_info().currsize:
+        _nursery().end()
+        _nursery.cache_clear()
 
 
 def entries(*packages: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""What one engine has compiled serves every other one of the same process.
+"""What one engine has compiled and found out serves every other one of the same process.
 
-A statement is compiled once for each engine. A service has one for its whole life; tests open some
-thousand, each with the same two hundred statements, and compiling took a tenth of their time.
+A statement is compiled once for each engine, and its server is asked once what it is. A service has
+one engine or two for its whole life; tests open some thousand, each with the same two hundred
+statements, and compiling took a tenth of their time.
 """
 
 from typing import Any
@@ -16,12 +17,26 @@ import runtime.postgres
 MAX_STATEMENTS = 3_000
 _COMPILED: LRUCache[Any, Any] = LRUCache(MAX_STATEMENTS)
 _TYPES: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+# What the first engine has found out about its server.
+_FOUND: dict[str, Any] = {}
 
 
 class OneDialect(PGDialectAsync_psycopg):
     """Equal to every other one: all speak through the same driver to servers of one release."""
 
     supports_statement_cache = True
+
+    def initialize(self, connection: Any) -> None:
+        """Asks the server of the first engine; the others know then what theirs would say."""
+        if not _FOUND:
+            before = dict(vars(self))
+            super().initialize(connection)  # type: ignore[no-untyped-call]
+            _FOUND.update(
+                (name, value)
+                for name, value in vars(self).items()
+                if name not in before or before[name] is not value
+            )
+        vars(self).update(_FOUND)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OneDialect)

@@ -7,7 +7,6 @@ The server is the embedded one, unless `LEDGER_DATABASE_URL`, `GATEWAY_DATABASE_
 `COMPLIANCE_DATABASE_URL` names another, in which tests then create and drop their databases.
 """
 
-import asyncio
 import gc
 import os
 import signal
@@ -15,6 +14,7 @@ import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.config import DATABASE_ROLE
 from gateway.limits import LIMITS, Limits
 from runtime.clock import Clock
-from runtime.migrations import migrate
+from runtime.migrations import migrate_to
 from runtime.postgres import create_engine
 from runtime.process import ALLOCATIONS_PER_COLLECTION
 from sandbox.database_copies import create_database
@@ -38,7 +38,9 @@ from sandbox.embedded_postgres import temporary_server
 from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.aws import aws_credentials
+from tests.commands import end_nursery
 from tests.compiled_statements import share_compiled_statements
+from tests.compliance.forked_builders import end_server
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 from tests.gateway.running import OpenShop, RunningGateway, running_gateway
@@ -71,6 +73,12 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(ALLOCATIONS_PER_COLLECTION)
+
+
+def pytest_sessionfinish() -> None:
+    """Ends what a session starts once, outside of fixtures."""
+    end_nursery()
+    end_server()
 
 
 @pytest.fixture(scope="session")
@@ -111,28 +119,39 @@ class Databases:
 
 @pytest.fixture
 def new_database(postgres_url: str) -> Iterator[NewDatabase]:
-    """Makes empty databases, dropped after the test; called with a service's name."""
+    """Makes empty databases, dropped after the test; called with a name's beginning."""
     databases = Databases(postgres_url)
-    yield lambda service: databases.make(f"test_{service}")
+    yield lambda prefix: databases.make(f"test_{prefix}")
     databases.drop()
 
 
 @pytest.fixture(scope="session")
-def template(postgres_url: str) -> Iterator[str]:
-    """The name of a migrated database of the gateway, to be copied: faster than migrating anew."""
+def template_of(postgres_url: str) -> Iterator[Callable[[str], str]]:
+    """Names a migrated database of a service, to be copied: faster than migrating anew."""
     databases = Databases(postgres_url)
-    url = databases.make("template_gateway")
-    asyncio.run(migrate(url, "gateway"))
-    yield str(conninfo_to_dict(url)["dbname"])
+
+    @cache
+    def made(service: str) -> str:
+        url = databases.make(f"template_{service}")
+        migrate_to(url, service)
+        return str(conninfo_to_dict(url)["dbname"])
+
+    yield made
     databases.drop()
 
 
 @pytest.fixture
-def database_url(postgres_url: str, template: str) -> Iterator[str]:
-    """A fresh database of the gateway, migrated."""
+def service_database(postgres_url: str, template_of: Callable[[str], str]) -> Iterator[NewDatabase]:
+    """Makes migrated databases, dropped after the test; called with a service's name."""
     databases = Databases(postgres_url)
-    yield databases.make("test_gateway", template)
+    yield lambda service: databases.make(f"test_{service}", template_of(service))
     databases.drop()
+
+
+@pytest.fixture
+def database_url(service_database: NewDatabase) -> str:
+    """A fresh database of the gateway, migrated."""
+    return service_database("gateway")
 
 
 @pytest.fixture

@@ -46,7 +46,10 @@ def parser() -> ArgumentParser:
     add_connection_arguments(made, "ledger", PREFIX, is_required=False)
     made.add_argument("--ledger", metavar="NAME", help="the ledger's name")
     for service, what in (
-        ("gateway", "payments, refunds, disputes, payouts, balance transactions"),
+        (
+            "gateway",
+            "payments, refunds, disputes, payouts, balance transactions, Billing, Stripe's files",
+        ),
         ("reconciliation", "breaks and matches"),
         ("compliance", "decisions"),
     ):

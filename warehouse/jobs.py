@@ -15,6 +15,7 @@ from warehouse.facts.feeds import FeedReader
 from warehouse.facts.gateway_feeds import PaymentFeed
 from warehouse.facts.lists import ListWalker
 from warehouse.facts.sink import FactSink
+from warehouse.files.report_loader import ReportLoader
 from warehouse.loader import HistoryError, Loader
 from warehouse.sink import AnotherLoadError, LoadRefusedError
 
@@ -140,6 +141,30 @@ class DecisionJob:
         sequence = loaded.position.place.sequence
         waited = waited_text(self.clock.now(), loaded.news_time)
         return f"{self.name}: up to decision {sequence:,}, {loaded.row_count:,} new rows{waited}"
+
+    async def follow(self) -> Lines:
+        while True:
+            yield await self.load()
+            await asyncio.sleep(self.seconds)
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """Files of reports."""
+
+    name: str
+    loader: ReportLoader
+    clock: Clock
+    seconds: float
+
+    async def load(self) -> str:
+        loaded = await self.loader.load()
+        waited = waited_text(self.clock.now(), loaded.news_time)
+        missing = f", {loaded.missing:,} cannot be had" if loaded.missing else ""
+        return (
+            f"{self.name}: {loaded.listed:,} listed, {loaded.loaded:,} loaded with"
+            f" {loaded.row_count:,} rows{missing}{waited}"
+        )
 
     async def follow(self) -> Lines:
         while True:

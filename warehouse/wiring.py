@@ -14,8 +14,9 @@ from gateway.v1.billing_service_pb2_grpc import BillingServiceStub
 from gateway.v1.dispute_service_pb2 import ListDisputesRequest
 from gateway.v1.dispute_service_pb2_grpc import DisputeServiceStub
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
-from gateway.v1.payout_service_pb2 import ListPayoutsRequest
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
+from gateway.v1.report_service_pb2_grpc import ReportServiceStub
+from gateway.v1.sigma_service_pb2_grpc import SigmaServiceStub
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from reconciliation.v1.reconciliation_service_pb2 import ListMatchesRequest
@@ -29,12 +30,14 @@ from warehouse.facts.billing_feed import BillingFeed
 from warehouse.facts.break_feed import BreakFeed
 from warehouse.facts.decisions import DecisionLoader
 from warehouse.facts.feeds import Feed, FeedReader
-from warehouse.facts.gateway_feeds import BalanceTransactionFeed, PaymentFeed
+from warehouse.facts.gateway_feeds import BalanceTransactionFeed, PaymentFeed, PayoutFeed
 from warehouse.facts.lists import PAGE_SIZE, ListSource, ListWalker
 from warehouse.facts.postgres_warehouse import PostgresWarehouse
 from warehouse.facts.rows import Place
 from warehouse.facts.sink import FactSink
-from warehouse.jobs import DecisionJob, FeedJob, Job, LedgerJob, ListJob
+from warehouse.files.report_loader import ReportLoader
+from warehouse.files.sigma_feed import SigmaFeed
+from warehouse.jobs import DecisionJob, FeedJob, Job, LedgerJob, ListJob, ReportJob
 from warehouse.ledger_source import LedgerSource
 from warehouse.loader import Loader
 from warehouse.postgres_sink import PostgresSink
@@ -52,7 +55,7 @@ MISSING = (
 LEDGER_SERVICES = ("ledger.v1.LedgerService", "ledger.v1.AuditService")
 GATEWAY_SERVICES = tuple(
     f"gateway.v1.{name}Service"
-    for name in ("Payment", "BalanceTransaction", "Billing", "Dispute", "Payout")
+    for name in ("Payment", "BalanceTransaction", "Billing", "Dispute", "Payout", "Report", "Sigma")
 )
 RECONCILIATION_SERVICES = ("reconciliation.v1.ReconciliationService",)
 COMPLIANCE_SERVICES = ("compliance.v1.DecisionService",)
@@ -134,16 +137,14 @@ def _gateway_jobs(channel: "grpc.aio.Channel", arguments: Namespace, facts: Fact
     payments = PaymentFeed(PaymentServiceStub(channel), address, payments_behind)
     moved = BalanceTransactionFeed(BalanceTransactionServiceStub(channel), address)
     billing = BillingFeed(BillingServiceStub(channel), address)
-    # Payouts are few: their list is walked, and what differs is a version, as of disputes.
-    payouts = ListSource(
-        source=tables.PAYOUTS,
-        address=address,
-        table=tables.PAYOUT,
-        call=PayoutServiceStub(channel).ListPayouts,
-        request=lambda: ListPayoutsRequest(page_size=PAGE_SIZE),
-        items=lambda page: page.payouts,
-        row=messages.payout,
-    )
+
+    def loaded() -> dict[str, str]:
+        return dict(facts.read("loaded_sigma_files", {}))
+
+    sigma = SigmaFeed(SigmaServiceStub(channel), address, loaded)
+    reports = ReportLoader(ReportServiceStub(channel), address, facts)
+    payouts = PayoutFeed(PayoutServiceStub(channel), address)
+    # Disputes have no feed: their list is walked, and what differs is a version.
     disputes = ListSource(
         source=tables.DISPUTES,
         address=address,
@@ -157,7 +158,10 @@ def _gateway_jobs(channel: "grpc.aio.Channel", arguments: Namespace, facts: Fact
         FeedJob(payments.source, FeedReader(payments, facts), facts, payments, seconds),
         _feed_job(moved, facts, seconds),
         _feed_job(billing, facts, seconds),
-        *(_list_job(source, facts, seconds) for source in (disputes, payouts)),
+        FeedJob(sigma.source, FeedReader(sigma, facts, one_by_one=True), facts, None, seconds),
+        ReportJob(reports.source, reports, facts.clock, seconds),
+        _feed_job(payouts, facts, seconds),
+        _list_job(disputes, facts, seconds),
     ]
 
 

@@ -15,6 +15,7 @@ from compliance.evidence_news import EvidenceNews
 from compliance.part import DATABASE_ROLE, Part
 from compliance.policies.in_force import PolicyInForce
 from compliance.v1 import case_service_pb2, case_service_pb2_grpc
+from runtime import arrays
 from runtime.clock import Clock
 from runtime.connections import Connections
 from runtime.database import Database
@@ -45,6 +46,7 @@ async def open_cases(
         size=1,
         application_name="compliance-case-looks",
         read_span="compliance.load_facts",
+        prepare=arrays.register,
     )
     notifier = Notifier()
 

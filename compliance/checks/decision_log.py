@@ -35,12 +35,14 @@ from compliance.checks.history import CountedPayment, Histories, HistoryFacts
 from compliance.checks.history_store import (
     READ_HISTORY,
     ReadHistory,
+    RememberedHistories,
     asked_of,
     read_history_of,
     to_write,
 )
 from compliance.errors import ERRORS
 from compliance.v1 import error_reason_pb2
+from runtime import arrays
 from runtime.batching import Batcher, FullError
 from runtime.database import Database
 from runtime.items import Items
@@ -135,10 +137,11 @@ class DecisionLog:
         self._role = role
         self._application_name = application_name
         self._batcher: Batcher[Undecided, Answer] = Batcher(
-            self._write, max_items=MAX_BATCH, max_waiting=MAX_WAITING
+            self._write, max_items=MAX_BATCH, max_waiting=MAX_WAITING, gathers=True
         )
         self._items = Items("decisions to write")
         self._connection: Session | None = None
+        self._remembered = RememberedHistories()
 
     async def append(self, undecided: Undecided) -> Answer:
         """What was decided and where it was written.
@@ -243,8 +246,10 @@ class DecisionLog:
             # without that it would wait under the lock for good. It is the same round trip.
             await pipeline.sync()
             found = found_in(await facts.fetchall())
-            made = _decide(batch, found, read_history_of(await history.fetchall()))
-            cursor = await connection.execute(_APPEND, made.to_write(), prepare=True)
+            read = read_history_of(await history.fetchall(), self._remembered.loads)
+            made = _decide(batch, found, read)
+            parameters = made.to_write(self._remembered)
+            cursor = await connection.execute(_APPEND, parameters, prepare=True)
             checked = [item.checked for item in made.decided if item.checked is not None]
             if checked:
                 changes = await self._cases.keep(runs_in(connection, pipeline), checked)
@@ -270,10 +275,13 @@ class _Made:
     requests: list[bytes] = field(default_factory=list)
     postponed: dict[str, Postponed] = field(default_factory=dict)
 
-    def to_write(self) -> dict[str, list[Any]]:
+    def to_write(self, remembered: RememberedHistories) -> dict[str, Any]:
         """What `append_decisions.sql` is told."""
-        records = [dumps(item.record) for item in self.decided]
-        return {"records": records, "bodies": self.requests, **to_write(self.histories)}
+        return {
+            "records": arrays.texts([dumps(item.record) for item in self.decided]),
+            "bodies": arrays.byteas(self.requests),
+            **to_write(self.histories, remembered),
+        }
 
 
 def _decide(batch: Sequence[Undecided], found: Found, read: ReadHistory) -> _Made:
@@ -300,6 +308,7 @@ def _decide(batch: Sequence[Undecided], found: Found, read: ReadHistory) -> _Mad
 
 
 async def _configure(connection: Session) -> None:
+    arrays.register(connection)
     for name, value in SETTINGS.items():
         await connection.execute("SELECT set_config(%s, %s, FALSE)", [name, value])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from compliance.checks.canonical import WrittenOften
 from compliance.checks.history import HistoryFacts
 from compliance.checks.identity import VerificationFacts
 from compliance.checks.rates import RateFacts
@@ -46,7 +47,7 @@ class ScreeningFacts:
 
 
 @dataclass(frozen=True)
-class SubjectFacts:
+class SubjectFacts(WrittenOften):
     """A subject as stored; `kind` is what it is, `role` is what it is asked for as."""
 
     subject_id: str
@@ -109,7 +110,7 @@ class TaxIdFacts:
 
 
 @dataclass(frozen=True)
-class AccountFacts:
+class AccountFacts(WrittenOften):
     """A connected account as the gateway last saw it at Stripe."""
 
     corridor: str
@@ -129,7 +130,7 @@ class AccountFacts:
 
 
 @dataclass(frozen=True)
-class ListFacts:
+class ListFacts(WrittenOften):
     """A required sanctions list; version 0 and no time: none was ever loaded."""
 
     list: str

@@ -25,6 +25,7 @@ from compliance.checks.history import CountedPayment, HistoryFacts
 from compliance.checks.policy import Policy
 from compliance.checks.rates import RateFacts, rate_facts
 from compliance.checks.rulings import RulingFacts
+from runtime.arrays import texts
 from runtime.connections import Connections
 from runtime.sql_files import read_sql
 
@@ -139,17 +140,17 @@ Found = Mapping[tuple[str, str], Sequence[str]]
 
 
 def lookups_of(batch: Sequence[CheckInput]) -> dict[str, Any]:
-    """What to ask `LOAD_FACTS` for, each once."""
+    """What to ask `LOAD_FACTS` for, each once; the connection knows `runtime.arrays`."""
     merchants = {asked.merchant_id for asked in batch}
     customers = {asked.customer_id for asked in batch if asked.customer_id}
     movements = {(asked.kind.value, asked.reference_id) for asked in batch}
     return {
-        "subjects": list(merchants | customers),
-        "merchants": list(merchants),
+        "subjects": texts([*(merchants | customers)]),
+        "merchants": texts([*merchants]),
         "max_owners": MAX_OWNERS + 1,
-        "accounts": list({asked.connected_account_id for asked in batch} - {""}),
-        "kinds": [kind for kind, _ in movements],
-        "references": [reference_id for _, reference_id in movements],
+        "accounts": texts([*({asked.connected_account_id for asked in batch} - {""})]),
+        "kinds": texts([kind for kind, _ in movements]),
+        "references": texts([reference_id for _, reference_id in movements]),
     }
 
 
@@ -206,10 +207,16 @@ def _list(found: Found, name: str) -> ListFacts:
     One that the operator took out of the settings is not looked at any more.
     """
     active = _only(found, "LIST", name)
-    return ListFacts(name, 0, None) if active is None else loads(active, ListFacts)
+    return ListFacts(name, 0, None) if active is None else _active_list(active)
 
 
-# The same text is the same facts: most checks are of merchants that were just looked at.
+# The same text is the same facts: most checks are of merchants that were just looked at, and all of
+# the same lists.
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _active_list(content: str) -> ListFacts:
+    return loads(content, ListFacts)
+
+
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _subject(content: str, role: Role) -> SubjectFacts:
     return build({**json.loads(content), "role": role}, SubjectFacts)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from compliance.checks.canonical import microseconds, time_of
@@ -77,7 +78,7 @@ class CountedPayment:
     count_time: datetime
     is_near: bool = False
 
-    @property
+    @cached_property
     def keys(self) -> tuple[tuple[Scope, str], ...]:
         """All that it counts for."""
         named = (
@@ -320,9 +321,11 @@ class Histories:
         of_currency = figures.get(payment.currency_code) or _NONE.figures(firsts)
         counts = [found.counts for found in figures.values()] or [of_currency.counts]
         last_us = max([history.last_us for history in held.values()], default=0)
+        # Most pay in one currency.
+        of_all = counts[0] if len(counts) == 1 else map(sum, zip(*counts, strict=True))
         return HistoryFacts(
             scope=key[0],
-            counts=tuple(map(sum, zip(*counts, strict=True))),
+            counts=tuple(of_all),
             currency_counts=tuple(of_currency.counts),
             amounts_minor=tuple(of_currency.amounts_minor),
             near_counts=tuple(of_currency.near_counts),
@@ -343,12 +346,19 @@ class Histories:
 
 def firsts_of(as_of: datetime) -> Firsts:
     """Where each window begins."""
-    minute = microseconds(as_of) // _MINUTE_US
+    return _firsts_of(microseconds(as_of) // _MINUTE_US)
+
+
+# Checks of some minutes: their clocks differ by less.
+@lru_cache(maxsize=16)
+def _firsts_of(minute: int) -> Firsts:
     return tuple([_floor(minute - length, unit) for length, unit in _EXTENTS.values()])
 
 
 def _other_customers(held: Iterable[History], customer_id: str, firsts: Firsts) -> tuple[int, ...]:
-    histories = list(held)
+    histories = [history for history in held if history.customers]
+    if not histories:
+        return (0,) * len(firsts)
     return tuple(
         len(set().union(*[history.other_customers(customer_id, first) for history in histories]))
         for first in firsts

@@ -8,7 +8,7 @@ from compliance.checks.decision_log import Place
 from compliance.checks.evidence import Evidence
 from compliance.checks.findings import TEXTS, Finding, Verdict
 from compliance.v1 import decision_pb2 as pb
-from compliance.wire_time import to_duration, to_timestamp
+from compliance.wire_time import set_duration, set_timestamp
 from money.v1.money_pb2 import Money
 
 _DECISION_KIND_PREFIX = "DECISION_KIND_"
@@ -54,7 +54,7 @@ class LoggedDecision:
 def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
     """The decision as clients see it."""
     facts = record.facts
-    return pb.Decision(
+    decision = pb.Decision(
         id=record.decision_id,
         sequence=place.sequence,
         kind=pb.DecisionKind.Value(_DECISION_KIND_PREFIX + record.kind),
@@ -65,14 +65,16 @@ def decision_message(record: DecisionRecord, place: Place) -> pb.Decision:
         amount=Money(currency_code=facts.currency_code, minor_units=facts.amount_minor),
         verdict=pb.Verdict.Value(_VERDICT_PREFIX + record.verdict),
         reasons=[reason_message(finding) for finding in record.findings],
-        evidence=[_evidence_message(piece) for piece in record.evidence],
         policy_version=record.policy_version,
-        as_of_time=to_timestamp(facts.as_of),
-        record_time=to_timestamp(time_of(record.record_time_us)),
         hash=place.hash,
         previous_hash=place.previous_hash,
         case_id="" if facts.ruling is None else facts.ruling.case_id,
     )
+    set_timestamp(decision.as_of_time, facts.as_of)
+    set_timestamp(decision.record_time, time_of(record.record_time_us))
+    for piece in record.evidence:
+        _add_evidence(decision, piece)
+    return decision
 
 
 def reason_message(finding: Finding) -> pb.Reason:
@@ -103,12 +105,17 @@ def kind_word(kind: "pb.DecisionKind.ValueType") -> str:
     return pb.DecisionKind.Name(kind).removeprefix(_DECISION_KIND_PREFIX)
 
 
-def _evidence_message(piece: Evidence) -> pb.Evidence:
-    return pb.Evidence(
+def _add_evidence(decision: pb.Decision, piece: Evidence) -> None:
+    message = decision.evidence.add(
         kind=_EVIDENCE_KINDS[piece.kind],
         state=_EVIDENCE_STATES[piece.state],
         about=piece.about,
         version=piece.version,
-        observe_time=to_timestamp(piece.observed_time),
-        age=None if piece.age is None else to_duration(piece.age),
     )
+    if piece.observed_time is not None:
+        set_timestamp(message.observe_time, piece.observed_time)
+        # An age of nothing is an age all the same.
+        message.observe_time.SetInParent()
+    if piece.age is not None:
+        set_duration(message.age, piece.age)
+        message.age.SetInParent()

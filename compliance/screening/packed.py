@@ -10,6 +10,7 @@ once, then only read; by processes of one machine, since numbers are in its byte
 import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Literal
 from zlib import crc32
 
@@ -43,11 +44,10 @@ class Packing:
     def strings(self, name: str, texts: Iterable[str]) -> None:
         """Adds texts, each without the separator, by their place."""
         encoded = [text.encode() for text in texts]
-        ends = [0]
-        for text in encoded:
-            ends.append(ends[-1] + len(text) + 1)
-        self.add(f"{name}.text", b"".join(text + SEPARATOR.encode() for text in encoded))
-        self.numbers(f"{name}.ends", ends)
+        # Each is followed by the separator, the last one, too.
+        self.add(f"{name}.text", SEPARATOR.encode().join([*encoded, b""]))
+        lengths = (len(text) + 1 for text in encoded)
+        self.numbers(f"{name}.ends", accumulate(lengths, initial=0))
 
     def keys(self, name: str, texts: Sequence[str]) -> None:
         """Adds texts, each once, that are found by what they say (open addressing)."""

@@ -15,6 +15,7 @@ from rapidfuzz.distance import DamerauLevenshtein
 from compliance.screening.names import ALTERNATIVES
 
 VOWELS = frozenset("aeiou")
+_WITHOUT_VOWELS = str.maketrans("", "", "aeiou")
 VOWEL_DIFFERS, VOWEL_MISSING = 0.12, 0.02
 # In words of one or two consonants vowels are most of what there is.
 FEW_CONSONANTS, SHORT_WORD_FACTOR = 2, 3
@@ -102,6 +103,8 @@ _ARABIC_ARTICLES = frozenset(["al", "el", "ul", "ad", "ar", "as", "ash", "at", "
 _SERVANT = re.compile(r"\babd[aeiou][lrsz]? ?(?=[a-z]{3})")
 _OF_THE_FAITH = re.compile(r"(?:[aeu]dd?|al)[ -]?(din|deen|dine)\b")
 _VICH = re.compile(r"[vw]i(?:tch|ch|c|tz|ts)$")
+_DOUBLED = re.compile(r"([^aeiou])\1+")
+_SILENT_H = re.compile(r"(?<=[aeiu])h$")
 _JOINED_ARTICLE = re.compile(r"^[ae]l(?=[b-df-hj-np-tv-z][a-z]{3})")
 
 
@@ -123,7 +126,7 @@ class Script:
 @lru_cache(maxsize=65_536)
 def skeleton(key: str) -> str:
     """The consonants of a key; of a key without any, the key."""
-    return "".join(char for char in key if char not in VOWELS) or key
+    return key.translate(_WITHOUT_VOWELS) or key
 
 
 @lru_cache(maxsize=100_000)
@@ -170,7 +173,7 @@ def _gaps(key: str) -> list[frozenset[str]]:
 def _spelled(word: str, spellings: tuple[tuple[str, str], ...]) -> str:
     for latin, key in spellings:
         word = word.replace(latin, key)
-    return re.sub(r"([^aeiou])\1+", r"\1", word)
+    return _DOUBLED.sub(r"\1", word)
 
 
 def _arabic_words(text: str) -> tuple[str, ...]:
@@ -191,7 +194,7 @@ def _arabic_latin(folded: str) -> str:
         if word in _ARABIC_ARTICLES:
             continue
         bare = _JOINED_ARTICLE.sub("", word)
-        key = re.sub(r"(?<=[aeiu])h$", "", _spelled(bare, _ARABIC_LATIN))
+        key = _SILENT_H.sub("", _spelled(bare, _ARABIC_LATIN))
         words.append(key)
     return " ".join(words)
 
@@ -239,7 +242,7 @@ def _korean_word(word: str) -> str:
         if not 0 <= code <= _LAST_SYLLABLE - _FIRST_SYLLABLE:
             continue
         key.append(_ONSETS[code // 588] + _NUCLEI[code % 588 // 28] + _CODAS[code % 28])
-    return re.sub(r"([^aeiou])\1+", r"\1", "".join(key)).replace("u", "o")
+    return _DOUBLED.sub(r"\1", "".join(key)).replace("u", "o")
 
 
 def _korean_latin(folded: str) -> str:

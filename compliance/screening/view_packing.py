@@ -59,13 +59,15 @@ def pack_view(
         for pair in letter_pairs(stem(token)):
             by_pair[pair].append(number)
     by_seed: dict[str, list[int]] = defaultdict(list)
+    counts = {token: len(rows_of) for token, rows_of in by_token.items()}
     for row, name in enumerate(names):
-        for token in seeds(name, lambda token: len(by_token[token])):
+        for token in seeds(name, counts.__getitem__):
             by_seed[token].append(row)
+    weights = [telling_weight(name) for name in names]
     packing.groups(f"{prefix}.by_seed", (by_seed[token] for token in tokens))
     packing.numbers(f"{prefix}.numbers", numbers)
-    packing.floats(f"{prefix}.weights", map(telling_weight, names))
-    pack_needs(packing, f"{prefix}.needs", [least_need(telling_weight(name)) for name in names])
+    packing.floats(f"{prefix}.weights", weights)
+    pack_needs(packing, f"{prefix}.needs", [least_need(one) for one in weights])
     packing.numbers(f"{prefix}.words", (len(name.tokens) for name in names))
     packing.numbers(f"{prefix}.lengths", (len(name.joined) for name in names))
     packing.groups(f"{prefix}.names", ([tokens[word] for word in name.tokens] for name in names))

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.billing import store
+from gateway.billing import store, telemetry
 from gateway.billing.billing import (
     DELETED,
     ID_PREFIXES,
@@ -109,6 +109,9 @@ class BillingWalks:
         self._reader = BillingReader(stripe_client)
         self._interval = interval
         self._clock = clock
+        telemetry.INTERVAL_SECONDS.set(interval.total_seconds())
+        for corridor in self._corridors:
+            telemetry.corridor_known(corridor)
 
     def loop(self) -> Loop:
         """One process of all does it."""
@@ -119,8 +122,9 @@ class BillingWalks:
         read_time = self._clock.now()
         async with self._engine.begin() as connection:
             walk = await store.due_walk(connection, self._corridors, read_time)
-        if walk is None:
-            return False
+            if walk is None:
+                _tell(await store.walks(connection, self._corridors))
+                return False
         kind = BillingKind(walk.kind)
         outcome = await self._reader.page(walk.corridor, kind, _params(walk, kind))
         if not outcome.succeeded or outcome.object is None:
@@ -128,7 +132,8 @@ class BillingWalks:
             return True
         page = outcome.object["data"]
         objects = await self._objects(walk.corridor, kind, page)
-        if page and outcome.object["has_more"]:
+        is_page = bool(page and outcome.object["has_more"])
+        if is_page:
             after: dict[str, object] = {"after_id": str(page[-1]["id"])}
         else:
             after = {
@@ -140,6 +145,8 @@ class BillingWalks:
         async with self._engine.begin() as connection:
             await store.keep(connection, walk.corridor, objects, read_time)
             await store.write_walk(connection, walk, **after)
+        result = telemetry.PAGE if is_page else telemetry.FINISHED
+        telemetry.WALKS.labels(walk.corridor, walk.kind, result).inc()
         return True
 
     async def _objects(
@@ -151,6 +158,7 @@ class BillingWalks:
             try:
                 objects.append(await self._reader.read(corridor, kind, told))
             except UnreadableBillingError as error:
+                telemetry.UNREADABLE.labels(corridor, kind.value).inc()
                 log.error(
                     "billing_unreadable",
                     corridor=corridor,
@@ -166,6 +174,7 @@ class BillingWalks:
         log.warning(
             "billing_walk_stopped", corridor=walk.corridor, kind=walk.kind, reason=str(reason)
         )
+        telemetry.WALKS.labels(walk.corridor, walk.kind, telemetry.STOPPED).inc()
         values: dict[str, object] = {"next_time": self._clock.now() + (outcome.retry_after or AWAY)}
         if outcome.outcome_class is OutcomeClass.REJECTED:
             # Perhaps the last one of the page before was deleted: begins again.
@@ -196,6 +205,13 @@ class BillingReader:
             items = object_of(await self._stripe.list(corridor, "subscription_item", params))
             told = {**told, "items": items}
         return read_object(kind, told)
+
+
+def _tell(walks: Sequence[Row[Any]]) -> None:
+    """Since when each list has been waiting to be walked over once more."""
+    for walk in walks:
+        last = walk.finish_time or walk.create_time
+        telemetry.LAST_WALK.labels(walk.corridor, walk.kind).set(last.timestamp())
 
 
 def _params(walk: Row[Any], kind: BillingKind) -> dict[str, Any]:

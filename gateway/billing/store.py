@@ -1,5 +1,5 @@
-"""Objects of Billing, their changes and the walks over Stripe's lists in the database. Migration
-0036_billing makes the tables."""
+"""Objects of Billing, their changes and the walks over Stripe's lists in the database. Migrations
+0036_billing and 0037_sigma make the tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,6 +62,7 @@ WALK = Table(
     Column("since", DateTime(timezone=True)),
     Column("next_time", DateTime(timezone=True), nullable=False),
     Column("finish_time", DateTime(timezone=True)),
+    Column("create_time", DateTime(timezone=True), nullable=False),
 )
 _LISTED = (*(CHANGE.c[name] for name in ("corridor", "kind", "content")), OBJECT.c.first_sequence)
 FEED = NumberedFeed(
@@ -156,8 +157,9 @@ async def due_walk(
     connection: AsyncConnection, corridors: Sequence[str], now: datetime
 ) -> Row[Any] | None:
     """The walk that is due longest; those of new corridors are made, due at once."""
+    made = {"after_id": "", "next_time": now, "create_time": now}
     wanted = [
-        {"corridor": corridor, "kind": kind.value, "after_id": "", "next_time": now}
+        {"corridor": corridor, "kind": kind.value, **made}
         for corridor in corridors
         for kind in BillingKind
     ]
@@ -169,6 +171,12 @@ async def due_walk(
         .limit(1)
     )
     return (await connection.execute(due)).first()
+
+
+async def walks(connection: AsyncConnection, corridors: Sequence[str]) -> Sequence[Row[Any]]:
+    """All walks of these corridors."""
+    statement = select(WALK).where(WALK.c.corridor.in_(corridors))
+    return (await connection.execute(statement)).all()
 
 
 async def write_walk(connection: AsyncConnection, walk: Row[Any], **values: object) -> None:

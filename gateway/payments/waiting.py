@@ -17,8 +17,6 @@ from gateway.payments.store import payments as store
 from runtime.deadline import remaining
 from runtime.notifier import Notifier, SubjectNotifiers
 
-# Time kept for writing the answer before the caller's deadline.
-ANSWER_SECONDS = 0.25
 # Another process may decide; it is looked for this often.
 POLL_SECONDS = 0.2
 # A corridor may become slow while a caller waits; it is looked at this often.
@@ -65,13 +63,15 @@ class Patience:
     # And after this long while the corridor is slow.
     slow_seconds: float
     is_slow: Callable[[str], bool]
+    # Kept for writing the answer before a caller's deadline.
+    reserve_seconds: float
 
     def until(self, corridor: str) -> Until:
         """When to answer a caller who has come now and waits for a corridor."""
         left = remaining()
         seconds = self.limit_seconds
         if left is not None:
-            seconds = min(seconds, max(0.0, left - ANSWER_SECONDS))
+            seconds = min(seconds, max(0.0, left - self.reserve_seconds))
         now = asyncio.get_running_loop().time()
         return Until(now + seconds, now + self.slow_seconds, partial(self.is_slow, corridor))
 

@@ -120,6 +120,7 @@ def _part(
         settings.answer_seconds,
         settings.slow_answer_seconds,
         stripe_client.is_slow,
+        limits.answer_reserve_seconds,
     )
     payments = Payments(
         engine,

@@ -158,6 +158,8 @@ class NewestObjects:
         # The newest of those that go by one name.
         named = {kind.known_by(one): one for one in reversed(ours)}
         named.pop("", None)
+        if not named:
+            return None
         missed = await kind.missed(corridor, named)
         if not missed:
             return None

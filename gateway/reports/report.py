@@ -1,6 +1,7 @@
 """Which reports are had made, and what their rows say: pure rules.
 
-Days are of UTC, as Stripe's are of most accounts. Columns are found by their headings
+Days are of UTC, as Stripe's are of most accounts, or of the time zone that is set for a corridor:
+one on which clocks change has 23 or 25 hours. Columns are found by their headings
 (https://docs.stripe.com/reports/report-types), amounts are decimals of major units there and exact
 minor units here.
 """
@@ -9,8 +10,9 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.ids import derived_id
 from money.currencies import EXPONENTS
@@ -32,6 +34,11 @@ class ReportKind(StrEnum):
     """Payouts and those that came back, by balance transaction."""
     SUMMARY = "SUMMARY"
     """The balance before, what changed it, and the balance after, by currency."""
+    PAYOUT_CONTENTS = "PAYOUT_CONTENTS"
+    """What the automatic payouts contain that took effect, by balance transaction."""
+    ENDING_BALANCE = "ENDING_BALANCE"
+    """What the balance at the end is made of, by balance transaction: what no automatic payout
+    contains that took effect before."""
 
 
 class ReportState(StrEnum):
@@ -48,17 +55,27 @@ class UnreadableReportError(ValueError):
 
 
 # What Stripe is asked for; a summary has no columns to choose.
+_MOVEMENT = (
+    *("balance_transaction_id", "created_utc", "currency", "gross", "fee", "net"),
+    *("reporting_category", "source_id", "automatic_payout_id"),
+)
 COLUMNS = {
-    ReportKind.ACTIVITY: (
-        *("balance_transaction_id", "created_utc", "currency", "gross", "fee", "net"),
-        *("reporting_category", "source_id", "automatic_payout_id"),
-    ),
+    ReportKind.ACTIVITY: _MOVEMENT,
+    ReportKind.PAYOUT_CONTENTS: _MOVEMENT,
+    ReportKind.ENDING_BALANCE: _MOVEMENT,
     ReportKind.PAYOUTS: (
         *("balance_transaction_id", "effective_at_utc", "currency", "gross", "fee", "net"),
         *("reporting_category", "payout_id"),
     ),
     ReportKind.SUMMARY: ("category", "net_amount", "currency"),
 }
+
+
+class Day(NamedTuple):
+    """A day, from its first moment to the first one after it, in UTC."""
+
+    start: datetime
+    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +87,8 @@ class Wanted:
     kind: ReportKind
     stripe_type: str
     start: datetime
-
-    @property
-    def end(self) -> datetime:
-        """The first moment that it is no longer of."""
-        return self.start + DAY
+    end: datetime
+    """The first moment that it is no longer of."""
 
     @property
     def id(self) -> str:
@@ -83,38 +97,48 @@ class Wanted:
 
     def params(self) -> dict[str, object]:
         """What Stripe is asked for."""
-        parameters: dict[str, object] = {
-            "interval_start": int(self.start.timestamp()),
-            "interval_end": int(self.end.timestamp()),
-        }
+        parameters: dict[str, object] = {"interval_end": int(self.end.timestamp())}
+        if self.kind is not ReportKind.ENDING_BALANCE:
+            parameters["interval_start"] = int(self.start.timestamp())
         if self.kind is not ReportKind.SUMMARY:
             parameters["columns"] = list(COLUMNS[self.kind])
         return {"report_type": self.stripe_type, "parameters": parameters}
 
 
 def days_to_want(
-    data_start: datetime, data_end: datetime, last_start: datetime | None, most_days: int
-) -> list[datetime]:
-    """The beginnings of the days that are whole in Stripe's data and come after the last one that
-    was wanted, at most so many: at first the newest ones, then all in their order."""
-    if last_start is None:
-        first = max(_next_midnight(data_start), _midnight(data_end) - most_days * DAY)
+    data_start: datetime,
+    data_end: datetime,
+    last_end: datetime | None,
+    most_days: int,
+    zone: tzinfo = UTC,
+) -> list[Day]:
+    """The days of a time zone that are whole in Stripe's data and come after the last one that was
+    wanted, at most so many: at first the newest ones, then all in their order. Where the zone is
+    another one since, the first of them begins at its next midnight."""
+    if last_end is None:
+        newest = _midnight(data_end.astimezone(zone).date() - most_days * DAY, zone)
+        first = max(_next_midnight(data_start, zone), newest)
     else:
-        first = last_start + DAY
-    days: list[datetime] = []
-    while first + DAY <= data_end and len(days) < most_days:
-        days.append(first)
-        first += DAY
+        first = _next_midnight(last_end, zone)
+    days: list[Day] = []
+    while len(days) < most_days:
+        end = _midnight(first.astimezone(zone).date() + DAY, zone)
+        if end > data_end:
+            break
+        days.append(Day(first, end))
+        first = end
     return days
 
 
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """The first moment of a day; where clocks go forward at midnight that is one o'clock."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _next_midnight(moment: datetime) -> datetime:
-    midnight = _midnight(moment)
-    return midnight if midnight == moment else midnight + DAY
+def _next_midnight(moment: datetime, zone: tzinfo) -> datetime:
+    day = moment.astimezone(zone).date()
+    midnight = _midnight(day, zone)
+    return midnight if midnight == moment else _midnight(day + DAY, zone)
 
 
 @dataclass(frozen=True, slots=True)

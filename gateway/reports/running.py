@@ -1,8 +1,9 @@
 """Has reports made: wants those of each day whose data is there, asks Stripe for them, and looks
 what has become of the runs. Events only hurry what is looked at anyway."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,7 +25,11 @@ STRIPE_TYPES = {
     ReportKind.ACTIVITY: "balance_change_from_activity.itemized.3",
     ReportKind.PAYOUTS: "payouts.itemized.3",
     ReportKind.SUMMARY: "balance.summary.1",
+    ReportKind.PAYOUT_CONTENTS: "payout_reconciliation.itemized.5",
+    ReportKind.ENDING_BALANCE: "ending_balance_reconciliation.itemized.4",
 }
+# Those that every account has; the others are of automatic payouts.
+DEFAULT_KINDS = (ReportKind.ACTIVITY, ReportKind.PAYOUTS, ReportKind.SUMMARY)
 POLL_SECONDS = 5.0
 MAX_LOOKS = 20
 # Until a run that is under way, a type, or Stripe that was silent is looked at again.
@@ -39,15 +44,24 @@ log = get_logger(__name__)
 
 
 class ReportRuns:
-    """Wants, asks and looks; `first_days` is how many days back the first reports go."""
+    """Wants, asks and looks; `first_days` is how many days back the first reports go, `zones` are
+    the time zones of corridors whose days are not UTC's."""
 
     def __init__(
-        self, engine: AsyncEngine, stripe_client: StripeClient, first_days: int, clock: Clock
+        self,
+        engine: AsyncEngine,
+        stripe_client: StripeClient,
+        first_days: int,
+        clock: Clock,
+        zones: Mapping[str, tzinfo] = MappingProxyType({}),
+        kinds: Collection[ReportKind] = DEFAULT_KINDS,
     ) -> None:
         self._engine = engine
         self._corridors = stripe_client.corridors
         self._stripe = stripe_client.reports
         self._first_days = first_days
+        self._zones = zones
+        self._kinds = [kind for kind in STRIPE_TYPES if kind in kinds]
         self._clock = clock
         self._next_type_look: dict[tuple[str, ReportKind], datetime] = {}
 
@@ -63,7 +77,7 @@ class ReportRuns:
     async def round(self) -> bool:
         """Wants what is due and takes some of it further; whether there may be more."""
         for corridor in self._corridors:
-            for kind in STRIPE_TYPES:
+            for kind in self._kinds:
                 await self._look_at_type(corridor, kind)
         async with self._engine.connect() as connection:
             due = await store.due(connection, self._clock.now(), MAX_LOOKS)
@@ -85,7 +99,8 @@ class ReportRuns:
 
     async def type_updated(self, event: StripeEvent) -> None:
         """There is new data: what it is of is wanted now."""
-        for kind, name in STRIPE_TYPES.items():
+        for kind in self._kinds:
+            name = STRIPE_TYPES[kind]
             if event.object_id == name:
                 outcome = await self._stripe.retrieve_report_type(event.corridor, name)
                 await self._want(event.corridor, kind, object_of(outcome))
@@ -111,15 +126,20 @@ class ReportRuns:
             log.warning("report_type_unreadable", corridor=corridor, kind=kind.value)
             return
         async with self._engine.begin() as connection:
-            last = await store.last_start(connection, corridor, kind)
-            days = days_to_want(start, end, last, self._first_days)
-            wanted = [Wanted(corridor, kind, STRIPE_TYPES[kind], day) for day in days]
+            last = await store.last_end(connection, corridor, kind)
+            zone = self._zones.get(corridor, UTC)
+            days = days_to_want(start, end, last, self._first_days, zone)
+            wanted = [Wanted(corridor, kind, STRIPE_TYPES[kind], *day) for day in days]
             await store.want(connection, wanted, self._clock.now())
 
     async def _advance(self, report: Row[Any]) -> None:
         if report.state == ReportState.WANTED.value:
             wanted = Wanted(
-                report.corridor, ReportKind(report.kind), report.stripe_type, report.start_time
+                report.corridor,
+                ReportKind(report.kind),
+                report.stripe_type,
+                report.start_time,
+                report.end_time,
             )
             # Under the same key the same run, should the answer be lost.
             key = f"{report.report_id}-{report.attempt}"

@@ -1,5 +1,6 @@
 """ReportService: check, call, answer."""
 
+import hashlib
 import io
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +31,7 @@ from runtime.paging import PageTokens, clamp_page_size
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
 ROWS_OF_A_MESSAGE = 500
+BYTES_OF_A_MESSAGE = 1024 * 1024
 # What is smaller stays in memory.
 MEMORY_BYTES = 4 * 1024 * 1024
 
@@ -70,11 +72,7 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
     async def ReadReport(
         self, request: pb.ReadReportRequest, _context: Any
     ) -> AsyncIterator[pb.ReadReportResponse]:
-        report = await self._store.find(request.report_id)
-        if report is None:
-            raise report_not_found(request.report_id)
-        if report.state != ReportState.READY.value:
-            raise report_not_ready(report.report_id, report.state)
+        report = await self._ready(request.report_id)
         with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
             await self._fetch(report, file)
             try:
@@ -83,6 +81,26 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
                     yield pb.ReadReportResponse(rows=told)
             except UnreadableReportError as error:
                 raise report_unreadable(report.report_id, str(error)) from None
+
+    async def ReadReportFile(
+        self, request: pb.ReadReportFileRequest, _context: Any
+    ) -> AsyncIterator[pb.ReadReportFileResponse]:
+        report = await self._ready(request.report_id)
+        digest = hashlib.sha256()
+        with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as file:
+            await self._fetch(report, file)
+            while content := file.read(BYTES_OF_A_MESSAGE):
+                digest.update(content)
+                yield pb.ReadReportFileResponse(content=content)
+        yield pb.ReadReportFileResponse(sha256=digest.hexdigest())
+
+    async def _ready(self, report_id: str) -> Row[Any]:
+        report = await self._store.find(report_id)
+        if report is None:
+            raise report_not_found(report_id)
+        if report.state != ReportState.READY.value:
+            raise report_not_ready(report.report_id, report.state)
+        return report
 
     async def _fetch(self, report: Row[Any], file: Any) -> None:
         """The whole file, before a row of it is told."""

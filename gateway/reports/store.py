@@ -86,11 +86,9 @@ class ReportStore:
             return (await connection.execute(statement)).first()
 
 
-async def last_start(
-    connection: AsyncConnection, corridor: str, kind: ReportKind
-) -> datetime | None:
-    """The beginning of the newest day of which there is a report."""
-    statement = select(func.max(REPORT.c.start_time)).where(
+async def last_end(connection: AsyncConnection, corridor: str, kind: ReportKind) -> datetime | None:
+    """The end of the newest day of which there is a report."""
+    statement = select(func.max(REPORT.c.end_time)).where(
         REPORT.c.corridor == corridor, REPORT.c.kind == kind.value
     )
     found: datetime | None = (await connection.execute(statement)).scalar_one()

@@ -12,6 +12,8 @@ from runtime.rules import PAGE, boolean, enum, text, timestamp
 
 REPORT_ID = re.compile(r"rep_[A-Z0-9]+")
 
+_REPORT = [text("report_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=REPORT_ID)]
+
 RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.ListReportsRequest: [
         *PAGE,
@@ -20,7 +22,6 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         boolean("only_ready"),
         timestamp("start_from"),
     ],
-    pb.ReadReportRequest: [
-        text("report_id", required=True, max_bytes=MAX_NAME_BYTES, pattern=REPORT_ID)
-    ],
+    pb.ReadReportRequest: _REPORT,
+    pb.ReadReportFileRequest: _REPORT,
 }

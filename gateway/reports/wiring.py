@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
 from gateway.part import Part
+from gateway.reports.report import ReportKind
 from gateway.reports.running import ReportRuns
 from gateway.reports.service import ReportServicer
 from gateway.reports.store import ReportStore
@@ -21,5 +22,12 @@ def open_reports(
     served = (registered(report_service_pb2, report_service_pb2_grpc, servicer),)
     if not settings.report_days:
         return Part(services=served)
-    runs = ReportRuns(engine, stripe_client, settings.report_days, clock)
+    runs = ReportRuns(
+        engine,
+        stripe_client,
+        settings.report_days,
+        clock,
+        settings.report_time_zones,
+        [ReportKind(kind) for kind in settings.report_kinds],
+    )
     return Part(services=served, leader_tasks=(runs.loop(),), event_routes=runs.routes())

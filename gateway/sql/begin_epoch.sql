@@ -35,6 +35,11 @@ FROM
             'billing' AS feed,
             coalesce(max(billed.sequence), 0) AS after_sequence
         FROM billing_change AS billed
+        UNION ALL
+        SELECT
+            'sigma' AS feed,
+            coalesce(max(queried.sequence), 0) AS after_sequence
+        FROM sigma_change AS queried
     ) AS newest
 CROSS JOIN (
     SELECT

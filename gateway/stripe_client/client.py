@@ -20,6 +20,7 @@ from gateway.stripe_client.payouts import PayoutCalls
 from gateway.stripe_client.records import DisputeCalls, RecordCalls
 from gateway.stripe_client.reports import ReportCalls
 from gateway.stripe_client.search import find_by_metadata
+from gateway.stripe_client.sigma import SigmaCalls
 
 PAYMENT_INTENTS, CHARGES, REFUNDS = "payment_intents", "charges", "refunds"
 
@@ -42,6 +43,7 @@ class StripeClient:
         self.payouts = PayoutCalls(calls)
         self.records = RecordCalls(calls)
         self.reports = ReportCalls(calls)
+        self.sigma = SigmaCalls(calls)
 
     @property
     def corridors(self) -> list[str]:

@@ -224,6 +224,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DATA_LOSS. The file of the report is too large, or not what Stripe documents of its kind; the message
     says where and what was expected. Metadata: `report_id`.
     """
+    ERROR_REASON_SIGMA_RUN_NOT_FOUND: _ErrorReason.ValueType  # 57
+    """NOT_FOUND. No run of a Sigma query has this id in this corridor. Metadata: `corridor`, `run_id`."""
+    ERROR_REASON_SIGMA_FILE_NOT_KEPT: _ErrorReason.ValueType  # 58
+    """FAILED_PRECONDITION. The file with the run's result is not kept: not yet, not any more, or never. Metadata:
+    `corridor`, `run_id`, `file_state`.
+    """
+    ERROR_REASON_SIGMA_FILE_DAMAGED: _ErrorReason.ValueType  # 59
+    """DATA_LOSS. The bytes that are kept of the file are not those that were fetched. Metadata: `corridor`,
+    `run_id`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -436,5 +446,15 @@ ERROR_REASON_REPORT_NOT_READY: ErrorReason.ValueType  # 55
 ERROR_REASON_REPORT_UNREADABLE: ErrorReason.ValueType  # 56
 """DATA_LOSS. The file of the report is too large, or not what Stripe documents of its kind; the message
 says where and what was expected. Metadata: `report_id`.
+"""
+ERROR_REASON_SIGMA_RUN_NOT_FOUND: ErrorReason.ValueType  # 57
+"""NOT_FOUND. No run of a Sigma query has this id in this corridor. Metadata: `corridor`, `run_id`."""
+ERROR_REASON_SIGMA_FILE_NOT_KEPT: ErrorReason.ValueType  # 58
+"""FAILED_PRECONDITION. The file with the run's result is not kept: not yet, not any more, or never. Metadata:
+`corridor`, `run_id`, `file_state`.
+"""
+ERROR_REASON_SIGMA_FILE_DAMAGED: ErrorReason.ValueType  # 59
+"""DATA_LOSS. The bytes that are kept of the file are not those that were fetched. Metadata: `corridor`,
+`run_id`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

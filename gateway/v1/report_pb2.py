@@ -26,17 +26,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from money.v1 import money_pb2 as money_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/report.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\x81\x03\n\x06Report\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.gateway.v1.ReportKind\x12\x13\n\x0bstripe_type\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05state\x18\x07 \x01(\x0e\x32\x17.gateway.v1.ReportState\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12\x15\n\rstripe_run_id\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfe\x01\n\tReportRow\x12\x1e\n\x16\x62\x61lance_transaction_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x1e\n\x05gross\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03\x66\x65\x65\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03net\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x36\n\x12stripe_create_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x18\n\x10stripe_payout_id\x18\x08 \x01(\t*u\n\nReportKind\x12\x1b\n\x17REPORT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14REPORT_KIND_ACTIVITY\x10\x01\x12\x17\n\x13REPORT_KIND_PAYOUTS\x10\x02\x12\x17\n\x13REPORT_KIND_SUMMARY\x10\x03*v\n\x0bReportState\x12\x1c\n\x18REPORT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13REPORT_STATE_WANTED\x10\x01\x12\x18\n\x14REPORT_STATE_RUNNING\x10\x02\x12\x16\n\x12REPORT_STATE_READY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/report.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14money/v1/money.proto\"\x81\x03\n\x06Report\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63orridor\x18\x02 \x01(\t\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.gateway.v1.ReportKind\x12\x13\n\x0bstripe_type\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05state\x18\x07 \x01(\x0e\x32\x17.gateway.v1.ReportState\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12\x15\n\rstripe_run_id\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfe\x01\n\tReportRow\x12\x1e\n\x16\x62\x61lance_transaction_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x1e\n\x05gross\x18\x03 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03\x66\x65\x65\x18\x04 \x01(\x0b\x32\x0f.money.v1.Money\x12\x1c\n\x03net\x18\x05 \x01(\x0b\x32\x0f.money.v1.Money\x12\x36\n\x12stripe_create_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsource_id\x18\x07 \x01(\t\x12\x18\n\x10stripe_payout_id\x18\x08 \x01(\t*\xb6\x01\n\nReportKind\x12\x1b\n\x17REPORT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14REPORT_KIND_ACTIVITY\x10\x01\x12\x17\n\x13REPORT_KIND_PAYOUTS\x10\x02\x12\x17\n\x13REPORT_KIND_SUMMARY\x10\x03\x12\x1f\n\x1bREPORT_KIND_PAYOUT_CONTENTS\x10\x04\x12\x1e\n\x1aREPORT_KIND_ENDING_BALANCE\x10\x05*v\n\x0bReportState\x12\x1c\n\x18REPORT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13REPORT_STATE_WANTED\x10\x01\x12\x18\n\x14REPORT_STATE_RUNNING\x10\x02\x12\x16\n\x12REPORT_STATE_READY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.report_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPORTKIND']._serialized_start=739
-  _globals['_REPORTKIND']._serialized_end=856
-  _globals['_REPORTSTATE']._serialized_start=858
-  _globals['_REPORTSTATE']._serialized_end=976
+  _globals['_REPORTKIND']._serialized_start=740
+  _globals['_REPORTKIND']._serialized_end=922
+  _globals['_REPORTSTATE']._serialized_start=924
+  _globals['_REPORTSTATE']._serialized_end=1042
   _globals['_REPORT']._serialized_start=95
   _globals['_REPORT']._serialized_end=480
   _globals['_REPORTROW']._serialized_start=483

@@ -33,6 +33,10 @@ class _ReportKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportKind
     """Payouts and those that came back, by balance transaction."""
     REPORT_KIND_SUMMARY: _ReportKind.ValueType  # 3
     """The balance before, what changed it, and the balance after, by currency."""
+    REPORT_KIND_PAYOUT_CONTENTS: _ReportKind.ValueType  # 4
+    """What the automatic payouts contain that took effect, by balance transaction."""
+    REPORT_KIND_ENDING_BALANCE: _ReportKind.ValueType  # 5
+    """What the balance at the end is made of, by balance transaction."""
 
 class ReportKind(_ReportKind, metaclass=_ReportKindEnumTypeWrapper):
     """ReportKind is what a report of Stripe's is of."""
@@ -45,6 +49,10 @@ REPORT_KIND_PAYOUTS: ReportKind.ValueType  # 2
 """Payouts and those that came back, by balance transaction."""
 REPORT_KIND_SUMMARY: ReportKind.ValueType  # 3
 """The balance before, what changed it, and the balance after, by currency."""
+REPORT_KIND_PAYOUT_CONTENTS: ReportKind.ValueType  # 4
+"""What the automatic payouts contain that took effect, by balance transaction."""
+REPORT_KIND_ENDING_BALANCE: ReportKind.ValueType  # 5
+"""What the balance at the end is made of, by balance transaction."""
 Global___ReportKind: _TypeAlias = ReportKind  # noqa: Y015
 
 class _ReportState:
@@ -111,7 +119,7 @@ class Report(_message.Message):
     """Stripe's id of the run (frr_…). Empty before there is one."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The beginning of the day, UTC."""
+        """The beginning of the day, which is UTC's or that of the time zone that is set for the account."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:

@@ -26,7 +26,7 @@ from gateway.v1 import report_pb2 as gateway_dot_v1_dot_report__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/report_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/report.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x01\n\x12ListReportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12$\n\x04kind\x18\x04 \x01(\x0e\x32\x16.gateway.v1.ReportKind\x12\x12\n\nonly_ready\x18\x05 \x01(\x08\x12.\n\nstart_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x13ListReportsResponse\x12#\n\x07reports\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x11ReadReportRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"9\n\x12ReadReportResponse\x12#\n\x04rows\x18\x01 \x03(\x0b\x32\x15.gateway.v1.ReportRow2\xae\x01\n\rReportService\x12N\n\x0bListReports\x12\x1e.gateway.v1.ListReportsRequest\x1a\x1f.gateway.v1.ListReportsResponse\x12M\n\nReadReport\x12\x1d.gateway.v1.ReadReportRequest\x1a\x1e.gateway.v1.ReadReportResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgateway/v1/report_service.proto\x12\ngateway.v1\x1a\x17gateway/v1/report.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x01\n\x12ListReportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x63orridor\x18\x03 \x01(\t\x12$\n\x04kind\x18\x04 \x01(\x0e\x32\x16.gateway.v1.ReportKind\x12\x12\n\nonly_ready\x18\x05 \x01(\x08\x12.\n\nstart_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x13ListReportsResponse\x12#\n\x07reports\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x11ReadReportRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"9\n\x12ReadReportResponse\x12#\n\x04rows\x18\x01 \x03(\x0b\x32\x15.gateway.v1.ReportRow\"*\n\x15ReadReportFileRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"9\n\x16ReadReportFileResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x0e\n\x06sha256\x18\x02 \x01(\t2\x89\x02\n\rReportService\x12N\n\x0bListReports\x12\x1e.gateway.v1.ListReportsRequest\x1a\x1f.gateway.v1.ListReportsResponse\x12M\n\nReadReport\x12\x1d.gateway.v1.ReadReportRequest\x1a\x1e.gateway.v1.ReadReportResponse0\x01\x12Y\n\x0eReadReportFile\x12!.gateway.v1.ReadReportFileRequest\x1a\".gateway.v1.ReadReportFileResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READREPORTREQUEST']._serialized_end=414
   _globals['_READREPORTRESPONSE']._serialized_start=416
   _globals['_READREPORTRESPONSE']._serialized_end=473
-  _globals['_REPORTSERVICE']._serialized_start=476
-  _globals['_REPORTSERVICE']._serialized_end=650
+  _globals['_READREPORTFILEREQUEST']._serialized_start=475
+  _globals['_READREPORTFILEREQUEST']._serialized_end=517
+  _globals['_READREPORTFILERESPONSE']._serialized_start=519
+  _globals['_READREPORTFILERESPONSE']._serialized_end=576
+  _globals['_REPORTSERVICE']._serialized_start=579
+  _globals['_REPORTSERVICE']._serialized_end=844
 # @@protoc_insertion_point(module_scope)

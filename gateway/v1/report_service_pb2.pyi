@@ -137,3 +137,51 @@ class ReadReportResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadReportResponse: _TypeAlias = ReadReportResponse  # noqa: Y015
+
+@_typing.final
+class ReadReportFileRequest(_message.Message):
+    """ReadReportFileRequest names a report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """Its id (rep_…), at most 64 bytes."""
+    def __init__(
+        self,
+        *,
+        report_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report_id", b"report_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadReportFileRequest: _TypeAlias = ReadReportFileRequest  # noqa: Y015
+
+@_typing.final
+class ReadReportFileResponse(_message.Message):
+    """ReadReportFileResponse carries some bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """At most 1 MiB, in the order of the file."""
+    sha256: _builtins.str
+    """SHA-256 of all bytes, in hex. Only in the last message."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadReportFileResponse: _TypeAlias = ReadReportFileResponse  # noqa: Y015

@@ -47,6 +47,11 @@ class ReportServiceStub:
                 request_serializer=gateway_dot_v1_dot_report__service__pb2.ReadReportRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_report__service__pb2.ReadReportResponse.FromString,
                 _registered_method=True)
+        self.ReadReportFile = channel.unary_stream(
+                '/gateway.v1.ReportService/ReadReportFile',
+                request_serializer=gateway_dot_v1_dot_report__service__pb2.ReadReportFileRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_report__service__pb2.ReadReportFileResponse.FromString,
+                _registered_method=True)
 
 
 class ReportServiceServicer:
@@ -70,6 +75,14 @@ class ReportServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadReportFile(self, request, context):
+        """ReadReportFile reads the bytes of the file of a report at Stripe, as Stripe made them. Until it is READY it
+        is REPORT_NOT_READY. The last message has the hash of all bytes; a stream without it is not whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReportServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +95,11 @@ def add_ReportServiceServicer_to_server(servicer, server):
                     servicer.ReadReport,
                     request_deserializer=gateway_dot_v1_dot_report__service__pb2.ReadReportRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_report__service__pb2.ReadReportResponse.SerializeToString,
+            ),
+            'ReadReportFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadReportFile,
+                    request_deserializer=gateway_dot_v1_dot_report__service__pb2.ReadReportFileRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_report__service__pb2.ReadReportFileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +159,33 @@ class ReportService:
             '/gateway.v1.ReportService/ReadReport',
             gateway_dot_v1_dot_report__service__pb2.ReadReportRequest.SerializeToString,
             gateway_dot_v1_dot_report__service__pb2.ReadReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadReportFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.v1.ReportService/ReadReportFile',
+            gateway_dot_v1_dot_report__service__pb2.ReadReportFileRequest.SerializeToString,
+            gateway_dot_v1_dot_report__service__pb2.ReadReportFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

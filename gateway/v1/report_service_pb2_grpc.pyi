@@ -42,6 +42,10 @@ class ReportServiceStub:
     """ReadReport reads the file of a report at Stripe, row by row, in its order. Until it is READY it is
     REPORT_NOT_READY. A stream that ends without an error has brought all rows.
     """
+    ReadReportFile: _grpc.UnaryStreamMultiCallable[_report_service_pb2.ReadReportFileRequest, _report_service_pb2.ReadReportFileResponse]
+    """ReadReportFile reads the bytes of the file of a report at Stripe, as Stripe made them. Until it is READY it
+    is REPORT_NOT_READY. The last message has the hash of all bytes; a stream without it is not whole.
+    """
 
 @_typing.type_check_only
 class ReportServiceAsyncStub(ReportServiceStub):
@@ -56,6 +60,10 @@ class ReportServiceAsyncStub(ReportServiceStub):
     ReadReport: _aio.UnaryStreamMultiCallable[_report_service_pb2.ReadReportRequest, _report_service_pb2.ReadReportResponse]  # type: ignore[assignment]
     """ReadReport reads the file of a report at Stripe, row by row, in its order. Until it is READY it is
     REPORT_NOT_READY. A stream that ends without an error has brought all rows.
+    """
+    ReadReportFile: _aio.UnaryStreamMultiCallable[_report_service_pb2.ReadReportFileRequest, _report_service_pb2.ReadReportFileResponse]  # type: ignore[assignment]
+    """ReadReportFile reads the bytes of the file of a report at Stripe, as Stripe made them. Until it is READY it
+    is REPORT_NOT_READY. The last message has the hash of all bytes; a stream without it is not whole.
     """
 
 class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -80,6 +88,16 @@ class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_report_service_pb2.ReadReportResponse], _abc.AsyncIterator[_report_service_pb2.ReadReportResponse]]:
         """ReadReport reads the file of a report at Stripe, row by row, in its order. Until it is READY it is
         REPORT_NOT_READY. A stream that ends without an error has brought all rows.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadReportFile(
+        self,
+        request: _report_service_pb2.ReadReportFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_report_service_pb2.ReadReportFileResponse], _abc.AsyncIterator[_report_service_pb2.ReadReportFileResponse]]:
+        """ReadReportFile reads the bytes of the file of a report at Stripe, as Stripe made them. Until it is READY it
+        is REPORT_NOT_READY. The last message has the hash of all bytes; a stream without it is not whole.
         """
 
 def add_ReportServiceServicer_to_server(servicer: ReportServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

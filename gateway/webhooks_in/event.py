@@ -15,7 +15,8 @@ EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}")
 EVENT_TYPE = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+(?:\[[a-z0-9_]+(?:\.[a-z0-9_]+)*\])?){1,9}")
 OBJECT_ID = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9]{1,58}")
-# What is kept of an object of Stripe Identity and of Billing: not who somebody is, and no link.
+# What is kept of an object of Stripe Identity, Billing and Sigma: not who somebody is, no SQL, and
+# no link.
 _KEPT_OF_IDENTITY = frozenset(
     {"id", "object", "created", "livemode", "metadata", "redaction", "status", "type"}
 )
@@ -26,6 +27,7 @@ KEPT = {
     "invoice_payment.": _KEPT_OF_BILLING,
     "credit_note.": _KEPT_OF_BILLING,
     "customer.subscription.": _KEPT_OF_BILLING,
+    "sigma.": _KEPT_OF_BILLING,
 }
 
 
@@ -92,8 +94,8 @@ class StripeEvent:
     """None if it does not say."""
     object: dict[str, Any]
     body: str
-    """The whole event as Stripe sent it, JSON; of Stripe Identity and Billing without what is
-    personal."""
+    """The whole event as Stripe sent it, JSON; of Stripe Identity, Billing and Sigma without
+    what is personal."""
 
 
 @dataclass(frozen=True)

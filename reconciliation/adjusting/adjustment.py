@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
+from reconciliation.matching.item import Leg
+
 KIND = "reconciliation.adjustment"
-AT_STRIPE = "stripe"
+AT_STRIPE, BANK = "stripe", "bank"
 # One part of an account's name, or all that follow.
 _ANY, _ALL = "*", "**"
 
@@ -66,29 +68,37 @@ class Posting:
 
 
 def check_accounts(
+    leg: Leg,
     corridor: str,
     differences: Mapping[str, int],
     accounts: Sequence[Accounts],
     rules: AdjustmentRules,
 ) -> None:
     """Raises `AdjustmentError` unless there is one place for each currency that differs, and each
-    is allowed: a balance at Stripe of the corridor, and another account that is none."""
+    is allowed: a balance at Stripe of the corridor, or in the leg BANKED its account of the bank,
+    and another account that is neither."""
     if sorted(each.currency for each in accounts) != sorted(differences):
         raise AdjustmentError(f"accounts for exactly {', '.join(sorted(differences))} are needed")
     for each in accounts:
-        balance = f"{corridor}/{each.currency.lower()}/{AT_STRIPE}/"
-        if not each.balance_account.startswith(balance):
-            raise AdjustmentError(f"{each.balance_account} is no account below {balance}")
-        if each.counter_account.split("/")[2:3] == [AT_STRIPE]:
+        place = f"{corridor}/{each.currency.lower()}"
+        below, bank = f"{place}/{AT_STRIPE}/", f"{place}/{BANK}"
+        if leg is Leg.BANKED and each.balance_account != bank:
+            raise AdjustmentError(f"{each.balance_account} is not {bank}")
+        if leg is Leg.BOOKED and not each.balance_account.startswith(below):
+            raise AdjustmentError(f"{each.balance_account} is no account below {below}")
+        counter = each.counter_account.split("/")[2:]
+        if counter[:1] == [AT_STRIPE]:
             raise AdjustmentError(f"{each.counter_account} is a balance at Stripe, too")
+        if leg is Leg.BANKED and counter == [BANK]:
+            raise AdjustmentError(f"{each.counter_account} is an account of the bank, too")
         for account in (each.balance_account, each.counter_account):
             if not rules.allows(account):
                 raise AdjustmentError(f"adjustments may not touch {account}")
 
 
 def postings(differences: Mapping[str, int], accounts: Sequence[Accounts]) -> list[Posting]:
-    """What is posted, so that the left side becomes what the right one is. Balances at Stripe grow
-    by debits."""
+    """What is posted, so that the left side becomes what the right one is. Balances at Stripe and
+    at the bank grow by debits."""
     made = []
     for each in sorted(accounts):
         amount = -differences[each.currency]

@@ -24,10 +24,17 @@ from reconciliation.errors import (
     needs_another_person,
 )
 from reconciliation.matching.item import Leg, Source
+from reconciliation.matching.policy import BreakKind
 from reconciliation.runs import store as runs
 from reconciliation.runs.matcher import BEGINNING
 from runtime.clock import Clock
 
+# What the ledger is adjusted to: without it there is nothing that says how much is right.
+ADJUSTED_TO = {Leg.BOOKED.value: Source.STRIPE, Leg.BANKED.value: Source.BANK}
+# Kinds whose amounts are what is at stake, and not what the two sides differ by.
+NO_DIFFERENCE = frozenset(
+    {BreakKind.AMBIGUOUS.value, BreakKind.UNEXPLAINED.value, BreakKind.RETURNED.value}
+)
 _FINISHED = (AdjustmentState.COMPLETED, AdjustmentState.FAILED)
 
 
@@ -55,13 +62,14 @@ class Asking:
         if row.has_ended:
             raise break_ended(break_id)
         keys = await breaks.keys_of(connection, row.item_ids or ())
-        if row.leg != Leg.BOOKED or Source.STRIPE not in {k.source for k, _ in keys.values()}:
+        adjusted_to = ADJUSTED_TO.get(row.leg)
+        if adjusted_to not in {k.source for k, _ in keys.values()}:
             raise break_not_adjustable(break_id)
         differences = {code: int(amount) for code, amount in row.amounts if amount}
-        if not differences or row.kind in ("AMBIGUOUS", "UNEXPLAINED"):
+        if not differences or row.kind in NO_DIFFERENCE:
             raise break_not_adjustable(break_id)
         try:
-            check_accounts(row.corridor, differences, accounts, self._rules)
+            check_accounts(Leg(row.leg), row.corridor, differences, accounts, self._rules)
         except AdjustmentError as error:
             raise adjustment_not_allowed(str(error)) from error
         before = [

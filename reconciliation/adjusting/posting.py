@@ -20,7 +20,6 @@ from reconciliation.adjusting.adjustment import KIND, AdjustmentState, item_key,
 from reconciliation.adjusting.store import Adjustment
 from reconciliation.breaks import store as breaks
 from reconciliation.breaks.deciding import Deciding
-from reconciliation.matching.item import Leg
 from reconciliation.runs import store as runs
 from reconciliation.runs.matcher import BEGINNING
 from runtime.clock import Clock
@@ -141,7 +140,7 @@ class AdjustmentPoster:
                 return False
             keys = [item_key(adjustment.ledger_request_id, code) for code in adjustment.differences]
             items = await store.ledger_items(
-                connection, adjustment.corridor, keys, place.last_ordinal
+                connection, adjustment.leg, adjustment.corridor, keys, place.last_ordinal
             )
             if len(items) < len(keys):
                 return False
@@ -170,7 +169,7 @@ class AdjustmentPoster:
                 await self._deciding.resolve(
                     connection,
                     adjustment.break_id,
-                    Leg.BOOKED,
+                    adjustment.leg,
                     sorted(wanted),
                     [key for key, _ in keys.values()],
                     adjustment.approver or adjustment.client,

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.adjusting.adjustment import Accounts, AdjustmentState
+from reconciliation.matching.item import Leg, Source
 from runtime.sql_files import read_sql
 
 MAX_UNDER_WAY = 100
@@ -40,11 +41,13 @@ _LEDGER_ITEMS = """
     FROM item AS i
     LEFT JOIN LATERAL (
         SELECT w.match_id, w.end_change FROM item_standing AS w
-        WHERE w.leg = 'BOOKED' AND w.item_id = i.ordinal ORDER BY w.generation DESC LIMIT 1
+        WHERE w.leg = %(leg)s AND w.item_id = i.ordinal ORDER BY w.generation DESC LIMIT 1
     ) AS s ON TRUE
-    WHERE i.source = 'LEDGER' AND i.corridor = %(corridor)s AND i.key = any(%(keys)s)
+    WHERE i.source = %(source)s AND i.corridor = %(corridor)s AND i.key = any(%(keys)s)
         AND i.item_id = i.ordinal AND i.ordinal <= %(upto)s
 """
+# What an adjustment in a leg is as an item.
+_ITEMS_OF = {Leg.BOOKED: Source.LEDGER, Leg.BANKED: Source.ADJUSTMENT}
 _MEMBERS = "SELECT item_id FROM standing WHERE match_id = %(match_id)s"
 
 
@@ -54,6 +57,8 @@ class Adjustment:
 
     adjustment_id: int
     break_id: int
+    leg: Leg
+    """Of the break."""
     ledger_request_id: str
     corridor: str
     differences: Mapping[str, int]
@@ -154,11 +159,19 @@ async def first_token(connection: AsyncConnection, item_ids: Sequence[int]) -> s
 
 
 async def ledger_items(
-    connection: AsyncConnection, corridor: str, keys: Sequence[str], upto: int
+    connection: AsyncConnection, leg: Leg, corridor: str, keys: Sequence[str], upto: int
 ) -> list[LedgerItem]:
     """The items of some keys that matching has looked at."""
+    source = _ITEMS_OF[leg]
     rows = await connection.exec_driver_sql(
-        _LEDGER_ITEMS, {"corridor": corridor, "keys": list(keys), "upto": upto}
+        _LEDGER_ITEMS,
+        {
+            "leg": leg.value,
+            "source": source.value,
+            "corridor": corridor,
+            "keys": list(keys),
+            "upto": upto,
+        },
     )
     return [
         LedgerItem(row.key, row.item_id, row.match_id or 0 if row.end_change is None else 0)
@@ -175,6 +188,7 @@ def _adjustment(row: Any) -> Adjustment:
     return Adjustment(
         adjustment_id=row.adjustment_id,
         break_id=row.difference_id,
+        leg=Leg(row.leg),
         ledger_request_id=row.ledger_request_id,
         corridor=row.corridor,
         differences={code: int(amount) for code, amount in row.amounts},

@@ -13,6 +13,7 @@ from reconciliation.balances import store
 from reconciliation.balances.balance import Balance, drifts
 from reconciliation.conditions.telling import Conditions
 from reconciliation.matching.policy import BreakKind
+from reconciliation.sources.staleness import SWEEPS, stale_sweeps
 from runtime.clock import Clock
 from runtime.loops import Loop
 
@@ -48,13 +49,17 @@ class BalanceReading:
         )
 
     async def round(self) -> bool:
-        """One look: what was found, and which of it has drifted, are one transaction."""
+        """One look: what was found, which of it has drifted, and where nobody has swept for long,
+        are one transaction."""
         balances = await self._read()
+        now = self._clock.now()
+        silent = stale_sweeps(balances, now, self._conditions.policy.patience.sweep)
         async with self._engine.begin() as connection:
-            await store.keep(connection, balances, self._clock.now())
+            await store.keep(connection, balances, now)
             await self._conditions.tell_all(
                 connection, {BreakKind.BALANCE_DRIFT}, "", drifts(balances)
             )
+            await self._conditions.tell_all(connection, {BreakKind.FEED_STALE}, "", silent, SWEEPS)
         return False
 
     async def _read(self) -> list[Balance]:

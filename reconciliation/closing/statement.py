@@ -26,7 +26,7 @@ MAX_NOTE_BYTES = 2**20
 NONE_BEFORE = bytes(HASH_BYTES)
 
 LEGS_OF: Mapping[Source, tuple[Leg, ...]] = {
-    source: tuple(leg for leg in Leg if source in (leg.left, leg.right)) for source in Source
+    source: tuple(leg for leg in Leg if source in leg.sources) for source in Source
 }
 # How an item may stand in a leg of its source, in the order of the lines; None: it takes no part.
 STANDINGS: tuple[Standing | None, ...] = (*Standing, None)

@@ -32,6 +32,11 @@ class Conditions:
         self._policy = policy
         self._clock = clock
 
+    @property
+    def policy(self) -> Policy:
+        """The ages that it goes by."""
+        return self._policy
+
     async def tell_all(
         self,
         connection: AsyncConnection,

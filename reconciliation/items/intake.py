@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 import grpc
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from reconciliation.items.contact import KEPT_EVERY, keep_contact
 from reconciliation.items.rows import document_of
 from reconciliation.items.source import Batch, ItemSource
 from reconciliation.matching.item import ItemError
@@ -50,6 +52,7 @@ class Intake:
         self._notifier = notifier
         self._clock = clock
         self._news = Notifier()
+        self._contact: datetime | None = None
 
     def loop(self) -> Loop:
         """Follows the feed; goes on where it was after the other service was away."""
@@ -74,6 +77,7 @@ class Intake:
         try:
             async with aclosing(rounds):
                 async for worked in rounds:
+                    await self._keep_contact()
                     yield worked
         except grpc.aio.AioRpcError as error:
             # What the restored service still has are the same items.
@@ -82,6 +86,15 @@ class Intake:
             await self.take(Batch((), cursor))
             # This session is over; the next one is not to wait for news.
             self._news.notify()
+
+    async def _keep_contact(self) -> None:
+        """The feed is open: it has told something, or nothing without having failed."""
+        now = self._clock.now()
+        if self._contact is not None and now - self._contact < KEPT_EVERY:
+            return
+        async with self._engine.begin() as connection:
+            await keep_contact(connection, self._source.name, now)
+        self._contact = now
 
     async def _take(self, told: Sequence[Any]) -> None:
         await self.take(self._source.batch_of(told))

@@ -41,5 +41,6 @@ def _row(item: Item) -> dict[str, Any]:
         "group_key": item.group,
         "state": item.state.value,
         "content": item.content.value,
+        "fee_minor": item.fee_minor,
         "source_bytes": b64encode(item.source_bytes).decode() or None,
     }

@@ -19,6 +19,7 @@ _ONE_SIDED = {
     (Leg.BOOKED, Source.STRIPE): BreakKind.LEDGER_MISSING,
     (Leg.BOOKED, Source.LEDGER): BreakKind.STRIPE_MISSING,
     (Leg.BANKED, Source.PAYOUT): BreakKind.PAYOUT_NOT_IN_BANK,
+    (Leg.BANKED, Source.ADJUSTMENT): BreakKind.PAYOUT_NOT_IN_BANK,
 }
 _UNEQUAL = {
     Leg.BOOKED: BreakKind.AMOUNT_DIFFERS,
@@ -40,6 +41,8 @@ _SAYS = {
     BreakKind.AMBIGUOUS: "several of {all} would go together equally well",
     BreakKind.RETURNED: "the payout {left} failed and the bank has booked it as {right}",
 }
+
+_SAYS_OF_ADJUSTMENT = "the adjustment {left} goes with nothing of the bank's"
 
 
 class Standing(StrEnum):
@@ -85,7 +88,7 @@ def differences_of(leg: Leg, outcome: LegOutcome, policy: Policy) -> list[Differ
 
 def _parts(leg: Leg, knot: Knot) -> list[Knot]:
     """What is one difference each. A payout that failed and that no line goes with owes nothing."""
-    if len({item.source for item in knot.items}) == 2 or leg is Leg.CONTENT:
+    if _has_both(leg, knot) or leg is Leg.CONTENT:
         return [knot]
     return [Knot((item,)) for item in knot.items if item.state is not State.RETURNED]
 
@@ -116,19 +119,19 @@ def _difference(leg: Leg, knot: Knot, outcome: LegOutcome, policy: Policy) -> Di
 
 
 def _kind(leg: Leg, knot: Knot) -> BreakKind:
-    sources = {item.source for item in knot.items}
     if knot.is_returned:
         return BreakKind.RETURNED
     if leg is Leg.CONTENT and not content_is_complete(knot.items):
         late = any(item.content is Content.IN_PROGRESS for item in knot.items)
         return BreakKind.CONTENT_LATE if late else BreakKind.CONTENT_UNKNOWN
-    if len(sources) == 2:
+    if _has_both(leg, knot):
         if knot.was_revoked:
             return BreakKind.UNEXPLAINED
         if knot.is_tie:
             return BreakKind.AMBIGUOUS
         payouts = [item for item in knot.items if item.source is Source.PAYOUT]
-        if leg is Leg.BANKED and all(item.state is State.RETURNED for item in payouts):
+        returned = [item for item in payouts if item.state is State.RETURNED]
+        if leg is Leg.BANKED and payouts and len(returned) == len(payouts):
             # Whatever amounts the bank has booked it with, it is what came back.
             return BreakKind.RETURNED
         return _UNEQUAL[leg]
@@ -151,15 +154,18 @@ def _since(leg: Leg, knot: Knot) -> datetime:
     payouts = [item.instant for item in knot.items if item.source is Source.PAYOUT]
     if leg is Leg.CONTENT and payouts and not content_is_complete(knot.items):
         return max(payouts)
-    both = len({item.source for item in knot.items}) == 2
-    return (max if both else min)(item.instant for item in knot.items)
+    return (max if _has_both(leg, knot) else min)(item.instant for item in knot.items)
+
+
+def _has_both(leg: Leg, knot: Knot) -> bool:
+    return leg.has_both_sides(item.source for item in knot.items)
 
 
 def _amounts(leg: Leg, kind: BreakKind, items: Iterable[Item]) -> tuple[tuple[str, int], ...]:
     known = tuple(items)
     sums = differences(leg, known)
     if kind in (BreakKind.AMBIGUOUS, BreakKind.RETURNED, BreakKind.UNEXPLAINED):
-        left = differences(leg, [item for item in known if item.source is leg.left])
+        left = differences(leg, [item for item in known if leg.is_left(item.source)])
         right = differences(leg, [item for item in known if item.source is leg.right])
         sums = {code: max(abs(left.get(code, 0)), abs(right.get(code, 0))) for code in sums}
     return tuple(sorted((code, amount) for code, amount in sums.items() if amount)) or tuple(
@@ -171,7 +177,7 @@ def _proposal(leg: Leg, items: tuple[Item, ...]) -> tuple[tuple[ItemKey, ...], s
     """The only part of the larger side that comes to the sum of the other one, and a note."""
     if len({item.currency for item in items}) > 1:
         return (), "sums of parts were not tried: there are several currencies"
-    left = [item for item in items if item.source is leg.left]
+    left = [item for item in items if leg.is_left(item.source)]
     right = [item for item in items if item.source is leg.right]
     one, many = sorted((left, right), key=len)
     if len(many) < 2:
@@ -196,11 +202,14 @@ def _sentence(
 ) -> str:
     """What differs, by how much, since when, and what to do."""
     names = {
-        "left": _named([item for item in items if item.source is leg.left]),
+        "left": _named([item for item in items if leg.is_left(item.source)]),
         "right": _named([item for item in items if item.source is leg.right]),
         "all": _named(items),
     }
-    return sentence(_SAYS[kind].format(**names), amounts, since, action, notes)
+    says = _SAYS[kind]
+    if all(item.source is Source.ADJUSTMENT for item in items):
+        says = _SAYS_OF_ADJUSTMENT
+    return sentence(says.format(**names), amounts, since, action, notes)
 
 
 def sentence(

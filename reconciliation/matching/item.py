@@ -31,6 +31,9 @@ class Source(StrEnum):
     """A payout, by what it brings to the bank; a debit of the bank is negative."""
     BANK = "BANK"
     """A line of a bank statement, credits positive."""
+    ADJUSTMENT = "ADJUSTMENT"
+    """A posted transaction of ours that adjusts what a bank account should have, by what it does to
+    the ledger's account of the bank: a fee that the bank took of a payout is negative."""
 
 
 class State(StrEnum):
@@ -67,6 +70,20 @@ class Leg(StrEnum):
         """The source whose amounts are counted against the other's."""
         return _SIDES[self][0]
 
+    def is_left(self, source: Source) -> bool:
+        """Whether a source is on that side; adjustments of the bank are beside payouts."""
+        return source is self.left or source is _BESIDE_LEFT.get(self)
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        """All that take part."""
+        beside = _BESIDE_LEFT.get(self)
+        return frozenset(_SIDES[self]) | (frozenset() if beside is None else frozenset({beside}))
+
+    def has_both_sides(self, sources: Iterable[Source]) -> bool:
+        """Whether there is something on either side."""
+        return len({self.is_left(source) for source in sources}) == 2
+
     @property
     def right(self) -> Source:
         """The other source."""
@@ -78,6 +95,9 @@ _SIDES = {
     Leg.CONTENT: (Source.STRIPE, Source.PAYOUT),
     Leg.BANKED: (Source.PAYOUT, Source.BANK),
 }
+
+
+_BESIDE_LEFT = {Leg.BANKED: Source.ADJUSTMENT}
 
 
 class ItemKey(NamedTuple):
@@ -113,6 +133,9 @@ class Item:
     state: State = State.BOOKED
     content: Content = Content.NONE
     revision: int = 1
+    fee_minor: int | None = field(default=None, compare=False)
+    """What of it is a fee of Stripe's: of the ledger what is booked on the account of fees. None
+    where that is not known, or there is nothing of the kind."""
     source_bytes: bytes = field(default=b"", compare=False, repr=False)
     """What `sha256` is of, to be kept; empty where it is kept elsewhere, as a bank's files are."""
 
@@ -186,7 +209,7 @@ def takes_part(leg: Leg, item: Item) -> bool:
     A balance transaction that no payout names is still in the balance. Who is never told the
     content of a payout cannot compare it.
     """
-    if item.state is State.PENDING or item.source not in (leg.left, leg.right):
+    if item.state is State.PENDING or item.source not in leg.sources:
         return False
     if leg is Leg.CONTENT:
         if item.source is Source.PAYOUT:

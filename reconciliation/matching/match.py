@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciliation.matching.item import Item, ItemKey, Leg
+from reconciliation.matching.item import Item, ItemKey, Leg, State
 
 
 class MatchError(ValueError):
@@ -48,11 +48,11 @@ class Match:
 
 
 def whole_match(leg: Leg, rule: Rule, items: Iterable[Item]) -> Match:
-    """The match that takes all of some items. Raises `MatchError` if their sums differ."""
+    """The match that takes all of some items, and of a payout that came back nothing. Raises
+    `MatchError` if their sums differ."""
     known = {item.id: item for item in items}
-    match = Match(
-        leg, rule, tuple(sorted(Allocation(key, item.amount_minor) for key, item in known.items()))
-    )
+    taken = sorted(Allocation(key, brought(leg, item)) for key, item in known.items())
+    match = Match(leg, rule, tuple(taken))
     check_match(match, known)
     return match
 
@@ -66,17 +66,28 @@ def check_match(match: Match, items: Mapping[ItemKey, Item]) -> None:
         raise MatchError("an item is allocated twice")
     for allocation in match.allocations:
         item = items[allocation.item]
-        if item.source not in (match.leg.left, match.leg.right):
+        if item.source not in match.leg.sources:
             raise MatchError(f"an item of {item.source} has no place in {match.leg}")
-        if not is_within(allocation.amount_minor, item.amount_minor):
+        is_back = comes_to_nothing(match.leg, item) and allocation.amount_minor == 0
+        if not is_back and not is_within(allocation.amount_minor, item.amount_minor):
             raise MatchError("an allocation exceeds its item or has another sign")
-        sides.add(item.source)
-        left = item.source is match.leg.left
+        left = match.leg.is_left(item.source)
+        sides.add(left)
         sums[item.currency] += allocation.amount_minor if left else -allocation.amount_minor
     if len(sides) != 2:
         raise MatchError("one side has no item")
     if any(sums.values()):
         raise MatchError("the sums of the two sides differ")
+
+
+def comes_to_nothing(leg: Leg, item: Item) -> bool:
+    """Whether an item brings nothing, because it came back: a payout that failed, at the bank."""
+    return leg is Leg.BANKED and item.state is State.RETURNED
+
+
+def brought(leg: Leg, item: Item) -> int:
+    """What a match takes of an item."""
+    return 0 if comes_to_nothing(leg, item) else item.amount_minor
 
 
 def is_within(allocated: int, amount: int) -> bool:
@@ -93,5 +104,5 @@ def differences(leg: Leg, items: Iterable[Item]) -> Mapping[str, int]:
     """By currency the left side's sum less the right side's; currencies that agree have 0."""
     sums: Counter[str] = Counter()
     for item in items:
-        sums[item.currency] += item.amount_minor if item.source is leg.left else -item.amount_minor
+        sums[item.currency] += item.amount_minor if leg.is_left(item.source) else -item.amount_minor
     return sums

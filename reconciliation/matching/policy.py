@@ -49,6 +49,7 @@ class BreakKind(StrEnum):
     BALANCE_DRIFT = "BALANCE_DRIFT"
     REPORT_DIFFERS = "REPORT_DIFFERS"
     BANK_BALANCE_DIFFERS = "BANK_BALANCE_DIFFERS"
+    FEE_VARIANCE = "FEE_VARIANCE"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,18 @@ class Ages:
     action: str
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long nothing may be heard of a source before FEED_STALE; overdue after twice as long."""
+
+    answer: timedelta
+    """Of a feed that items come from: that it is open."""
+    sweep: timedelta
+    """That the gateway has swept the balance of a corridor."""
+    report: timedelta
+    """After a day's end, until a report of it can be read."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """All of it, in one version."""
@@ -84,6 +97,7 @@ class Policy:
     after_business_days: int
     kinds: Mapping[BreakKind, Ages]
     calendars: Calendars
+    patience: Patience
 
     def bank_window(self, corridor: str, arrival: date) -> tuple[date, date]:
         """The first and the last day on which a payout's line may be booked."""
@@ -97,7 +111,7 @@ def read_policy(calendars: Calendars, path: Path = BUNDLED_POLICY) -> Policy:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise PolicyError(f"{path.name}: is no TOML: {error}") from error
-    _exactly(path.name, given, {"version", "bank_window", "kinds"})
+    _exactly(path.name, given, {"version", "bank_window", "patience", "kinds"})
     window = _exactly(
         f"{path.name} [bank_window]", given["bank_window"], {"before_days", "after_business_days"}
     )
@@ -116,7 +130,17 @@ def read_policy(calendars: Calendars, path: Path = BUNDLED_POLICY) -> Policy:
             for name, table in kinds.items()
         },
         calendars=calendars,
+        patience=_patience(f"{path.name} [patience]", given["patience"]),
     )
+
+
+def _patience(where: str, given: Any) -> Patience:
+    table = _exactly(where, given, {"answer", "sweep", "report"})
+    ages = {name: _age(f"{where} {name}", value) for name, value in table.items()}
+    for name, age in ages.items():
+        if not age.span:
+            raise PolicyError(f"{where} {name}: is not a number of min, h or d")
+    return Patience(**{name: age.span for name, age in ages.items()})
 
 
 def _ages(where: str, table: Any) -> Ages:

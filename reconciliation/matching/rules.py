@@ -14,7 +14,7 @@ from reconciliation.matching.match import Match, Rule, differences, whole_match
 from reconciliation.matching.policy import Policy
 
 # Of the rules as they are here: the same version and the same items give the same matches.
-RULES_VERSION = 2
+RULES_VERSION = 3
 # What more items than that have in common identifies none of them, and is not followed.
 MAX_CARRIERS = 1_000
 
@@ -114,6 +114,8 @@ class _Matching:
         if self.leg is Leg.BOOKED:
             self._sum_wholes()
             self._sum_several()
+        if self.leg is Leg.BANKED:
+            self._match_returned()
         if self.leg is not Leg.CONTENT:
             self._pair(self._by_reference(), Rule.REFERENCE)
             self._sum_references()
@@ -132,6 +134,32 @@ class _Matching:
             )
         return LegOutcome(tuple(self.matches), tuple(self.knots), not_tried)
 
+    def _match_returned(self) -> None:
+        """Matches a payout that failed with the lines that name it, where those come to nothing:
+        the bank has booked it and sent it back. What names another payout, too, is left."""
+        carriers: dict[Reference, list[ItemKey]] = defaultdict(list)
+        for key in self.free:
+            for reference in self.linked[key]:
+                carriers[reference].append(key)
+        for key, item in list(self.free.items()):
+            if item.source is not Source.PAYOUT or item.state is not State.RETURNED:
+                continue
+            lines = {other for reference in self.linked[key] for other in carriers[reference]}
+            lines -= {key}
+            # What names them, too, such as another payout.
+            others = {
+                other
+                for line in lines
+                for reference in self.linked[line]
+                for other in carriers[reference]
+                if other.source is Source.PAYOUT
+            }
+            if not any(line.source is Source.BANK for line in lines) or others != {key}:
+                continue
+            items = [item, *(self.free[line] for line in lines)]
+            if not any(differences(self.leg, items[1:]).values()):
+                self._take_matched(Rule.GROUP_SUM, items)
+
     def _by_reference(self) -> "Edges":
         """Who has a reference and the amount in common with whom on the other side."""
         places: dict[tuple[Reference, str, int], list[ItemKey]] = defaultdict(list)
@@ -141,7 +169,7 @@ class _Matching:
                     places[reference, item.currency, item.amount_minor].append(key)
         edges: Edges = {}
         for key, item in self.free.items():
-            if item.source is self.leg.left:
+            if self.leg.is_left(item.source):
                 for reference in self.linked[key]:
                     for other in places.get((reference, item.currency, item.amount_minor), ()):
                         _join(edges, key, other)
@@ -151,7 +179,7 @@ class _Matching:
         """Matches those who have only each other; the others are ties."""
         for key in sorted(edges):
             partners = edges[key]
-            if key not in self.free or key.source is not self.leg.left:
+            if key not in self.free or not self.leg.is_left(key.source):
                 continue
             (other, *more) = sorted(partners)
             if not more and len(edges[other]) == 1:
@@ -238,7 +266,7 @@ class _Matching:
         return edges
 
     def _agrees(self, keys: Sequence[ItemKey]) -> bool:
-        if len({key.source for key in keys}) != 2:
+        if not self.leg.has_both_sides(key.source for key in keys):
             return False
         return not any(differences(self.leg, (self.free[key] for key in keys)).values())
 
@@ -254,8 +282,18 @@ class _Matching:
         items = [self.free[key] for key in sorted(members)]
         if self.leg is Leg.BANKED and any(item.state is State.RETURNED for item in items):
             self.knots.append(Knot(tuple(items), is_returned=True))
+            self._set_aside(members)
         else:
+            self._take_matched(rule, items)
+
+    def _take_matched(self, rule: Rule, items: Sequence[Item]) -> None:
+        """Makes a match of them, unless a person has said no."""
+        members = frozenset(item.id for item in items)
+        if members not in self.revoked:
             self.matches.append(whole_match(self.leg, rule, items))
+            self._set_aside(members)
+
+    def _set_aside(self, members: Members) -> None:
         for key in members:
             del self.free[key]
 

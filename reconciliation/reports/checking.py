@@ -1,4 +1,5 @@
-"""Compares each report that is ready, keeps what differs, and tells of it as of any other break."""
+"""Compares each report that is ready, keeps what differs, and tells of it as of any other break; of
+those that do not come, too."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reconciliation.conditions.telling import Conditions
+from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.matching.policy import BreakKind
 from reconciliation.reports import store
 from reconciliation.reports.comparing import (
@@ -23,8 +25,9 @@ from reconciliation.reports.comparing import (
     condition_of,
     looked_at_again,
 )
-from reconciliation.reports.fetching import MAX_ROWS, GatewayReports, TooManyRowsError
+from reconciliation.reports.fetching import MAX_ROWS, GatewayReports, Listed, TooManyRowsError
 from reconciliation.reports.store import Checked
+from reconciliation.reports.waiting import SUBJECTS, missing
 from runtime.clock import Clock
 from runtime.errors import from_rpc_error
 from runtime.logs import get_logger
@@ -54,11 +57,13 @@ class ReportChecks:
         gateway: GatewayReports,
         conditions: Conditions,
         clock: Clock,
+        book_days: BookDays = IN_UTC,
     ) -> None:
         self._engine = engine
         self._gateway = gateway
         self._conditions = conditions
         self._clock = clock
+        self._book_days = book_days
         for kind in Kind:
             for result in ("same", "differs"):
                 CHECKS.labels(kind.value, result)
@@ -75,7 +80,13 @@ class ReportChecks:
     async def round(self) -> bool:
         """Compares some of what is due; whether there is more."""
         now = self._clock.now()
-        ready = await self._gateway.ready(now - LOOK_BACK)
+        wanted = await self._gateway.wanted(now - LOOK_BACK)
+        ready = [each.name for each in wanted if each.is_ready]
+        silent = missing(wanted, now, self._conditions.policy.patience.report)
+        async with self._engine.begin() as connection:
+            await self._conditions.tell_all(
+                connection, [BreakKind.FEED_STALE], "", silent, SUBJECTS
+            )
         async with self._engine.connect() as connection:
             before = await store.checked(connection, [report.report_id for report in ready])
         due = _due(ready, before, now)
@@ -97,7 +108,7 @@ class ReportChecks:
         condition = condition_of(report, differences) if differences else None
         async with self._engine.begin() as connection:
             await store.write(connection, report, counts, differences, condition, self._clock.now())
-            holding = await store.standing(connection, report.corridor)
+            holding = await store.standing(connection, report.corridor, self._book_days)
             await self._conditions.tell_all(
                 connection, [BreakKind.REPORT_DIFFERS], report.corridor, holding
             )
@@ -128,8 +139,19 @@ class ReportChecks:
             sums = Sums(_sums(listed.activity), _sums(listed.payouts), ending)
             count = len(listed.activity) + len(listed.payouts)
             return compare_summary(sums, rows), (len(rows), count)
-        chosen = listed.activity if report.kind is Kind.ACTIVITY else listed.payouts
+        chosen = await self._chosen(report, listed)
         return compare_rows(chosen, rows), (len(rows), len(chosen))
+
+    async def _chosen(self, report: ReportName, listed: Listed) -> Sequence[Movement]:
+        """What a report of movements should have."""
+        if report.kind is Kind.PAYOUT_CONTENTS:
+            return await self._gateway.contents(report.corridor, listed.paid_out)
+        if report.kind is Kind.ENDING_BALANCE:
+            async with self._engine.connect() as connection:
+                return await store.left_in_balance(
+                    connection, report.corridor, report.end, listed.paid_later
+                )
+        return listed.activity if report.kind is Kind.ACTIVITY else listed.payouts
 
 
 def _due(

@@ -7,7 +7,7 @@ with their sums and with the balance that follows from all that was fed.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from reconciliation.conditions.condition import MAX_SAYS_CHARACTERS, Condition
@@ -26,6 +26,8 @@ class Kind(StrEnum):
     ACTIVITY = "ACTIVITY"
     PAYOUTS = "PAYOUTS"
     SUMMARY = "SUMMARY"
+    PAYOUT_CONTENTS = "PAYOUT_CONTENTS"
+    ENDING_BALANCE = "ENDING_BALANCE"
 
 
 class DifferenceKind(StrEnum):
@@ -41,6 +43,8 @@ class DifferenceKind(StrEnum):
     """Another gross, fee, net or currency."""
     OTHER_CATEGORY = "OTHER_CATEGORY"
     """Another reporting category."""
+    OTHER_PAYOUT = "OTHER_PAYOUT"
+    """It is part of another payout."""
     FIGURE = "FIGURE"
     """A figure of a summary is not what the day's rows, or the balance, come to."""
     UNREADABLE = "UNREADABLE"
@@ -58,6 +62,8 @@ class Movement:
     gross: int | None = None
     fee: int | None = None
     category: str = ""
+    payout: str = ""
+    """The automatic payout that contains it. Empty if none does, or that is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,13 @@ class ReportName:
     kind: Kind
     start: datetime
     end: datetime
+    day: date
+    """The day in the time zone of the corridor's book days."""
 
     @property
     def subject(self) -> str:
         """What a break is of."""
-        return f"report {self.kind} {self.start:%Y-%m-%d}"
+        return f"report {self.kind} {self.day}"
 
 
 def compare_rows(
@@ -127,6 +135,8 @@ def _difference_of(listed: Movement, row: Movement) -> DifferenceKind | None:
         return DifferenceKind.OTHER_AMOUNT
     if listed.category and listed.category != row.category:
         return DifferenceKind.OTHER_CATEGORY
+    if listed.payout and listed.payout != row.payout:
+        return DifferenceKind.OTHER_PAYOUT
     return None
 
 
@@ -181,6 +191,7 @@ _WORDS = {
     DifferenceKind.TWICE: "there more than once",
     DifferenceKind.OTHER_AMOUNT: "of another amount",
     DifferenceKind.OTHER_CATEGORY: "of another category",
+    DifferenceKind.OTHER_PAYOUT: "of another payout",
     DifferenceKind.FIGURE: "not what the rows come to",
     DifferenceKind.UNREADABLE: "not readable",
 }

@@ -1,8 +1,8 @@
 """What the gateway tells: which reports there are, their rows, and what Stripe's API lists."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,17 +14,20 @@ from gateway.v1.balance_transaction_pb2 import (
 )
 from gateway.v1.balance_transaction_service_pb2 import ListBalanceTransactionsRequest
 from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceStub
-from gateway.v1.report_pb2 import Report, ReportKind, ReportRow
+from gateway.v1.report_pb2 import REPORT_STATE_READY, Report, ReportKind, ReportRow
 from gateway.v1.report_service_pb2 import ListReportsRequest, ReadReportRequest
 from gateway.v1.report_service_pb2_grpc import ReportServiceStub
+from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.reports.comparing import Kind, Movement, ReportName
+from reconciliation.reports.waiting import Wanted
 
 PAGE_SIZE = 1_000
 # Of one report, and of one day's list; of more a report is not compared.
 MAX_ROWS = 500_000
 READ_SECONDS = 600.0
 # https://docs.stripe.com/reports/reporting-categories: what a payout is, and one that came back.
-PAYOUT_CATEGORIES = frozenset({"payout", "payout_reversal"})
+CAME_BACK = "payout_reversal"
+PAYOUT_CATEGORIES = frozenset({"payout", CAME_BACK})
 # The same by Stripe's types, of what an old release of the gateway has read without a category.
 PAYOUT_TYPES = frozenset({"payout", "payout_cancel", "payout_failure"})
 # A payout takes effect when its money leaves the balance, so long after it was made at most.
@@ -43,23 +46,36 @@ class Listed:
     activity: list[Movement]
     payouts: list[Movement]
     under_way: dict[str, int]
+    paid_out: list[str]
+    """Stripe's ids of the payouts that took effect."""
+    paid_later: list[str]
+    """Of those that were made by its end and take effect later."""
 
 
 class GatewayReports:
     """Asks the gateway."""
 
-    def __init__(self, reports: ReportServiceStub, listed: BalanceTransactionServiceStub) -> None:
+    def __init__(
+        self,
+        reports: ReportServiceStub,
+        listed: BalanceTransactionServiceStub,
+        book_days: BookDays = IN_UTC,
+    ) -> None:
         self._reports: Any = reports
         self._listed: Any = listed
+        self._book_days = book_days
 
-    async def ready(self, start_from: datetime) -> list[ReportName]:
-        """The reports that can be read, of days that begin at a time or later."""
-        request = ListReportsRequest(page_size=PAGE_SIZE, only_ready=True)
+    async def wanted(self, start_from: datetime) -> list[Wanted]:
+        """The reports of days that begin at a time or later."""
+        request = ListReportsRequest(page_size=PAGE_SIZE)
         request.start_from.FromDatetime(start_from)
-        found: list[ReportName] = []
+        found: list[Wanted] = []
         while True:
             answer = await self._reports.ListReports(request)
-            found += [_name(report) for report in answer.reports]
+            found += [
+                Wanted(_name(report, self._book_days), report.state == REPORT_STATE_READY)
+                for report in answer.reports
+            ]
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token
@@ -79,6 +95,8 @@ class GatewayReports:
         activity: list[Movement] = []
         payouts: list[Movement] = []
         under_way: dict[str, int] = defaultdict(int)
+        paid_out: list[str] = []
+        paid_later: list[str] = []
         async for moved in self._pages(report.corridor, report.start - PAYOUT_DAYS, report.end):
             if moved.state == BALANCE_TRANSACTION_STATE_MISSING:
                 continue
@@ -88,11 +106,29 @@ class GatewayReports:
                     activity.append(_movement(moved))
             elif effective >= report.end:
                 under_way[moved.net.currency_code] += moved.net.minor_units
+                paid_later.append(moved.source_id)
             elif effective >= report.start:
                 payouts.append(_movement(moved))
+                if moved.reporting_category != CAME_BACK:
+                    paid_out.append(moved.source_id)
             if len(activity) > MAX_ROWS:
                 raise TooManyRowsError
-        return Listed(activity, payouts, dict(under_way))
+        return Listed(activity, payouts, dict(under_way), paid_out, paid_later)
+
+    async def contents(self, corridor: str, payout_ids: Iterable[str]) -> list[Movement]:
+        """What the API lists as content of some payouts. Raises TooManyRowsError."""
+        found: list[Movement] = []
+        for payout_id in payout_ids:
+            request = ListBalanceTransactionsRequest(
+                page_size=PAGE_SIZE, corridor=corridor, stripe_payout_id=payout_id
+            )
+            async for moved in self._answers(request):
+                is_there = moved.state != BALANCE_TRANSACTION_STATE_MISSING
+                if is_there and not _is_payout(moved):
+                    found.append(replace(_movement(moved), payout=payout_id))
+                if len(found) > MAX_ROWS:
+                    raise TooManyRowsError
+        return found
 
     async def _pages(
         self, corridor: str, begin: datetime, end: datetime
@@ -100,6 +136,12 @@ class GatewayReports:
         request = ListBalanceTransactionsRequest(page_size=PAGE_SIZE, corridor=corridor)
         request.created_from.FromDatetime(begin)
         request.created_until.FromDatetime(end)
+        async for moved in self._answers(request):
+            yield moved
+
+    async def _answers(
+        self, request: ListBalanceTransactionsRequest
+    ) -> AsyncIterator[BalanceTransaction]:
         while True:
             answer = await self._listed.ListBalanceTransactions(request)
             for moved in answer.balance_transactions:
@@ -109,10 +151,16 @@ class GatewayReports:
             request.page_token = answer.next_page_token
 
 
-def _name(report: Report) -> ReportName:
+def _name(report: Report, book_days: BookDays) -> ReportName:
     kind = ReportKind.Name(report.kind).removeprefix("REPORT_KIND_")
+    start = _time(report.start_time)
     return ReportName(
-        report.id, report.corridor, Kind(kind), _time(report.start_time), _time(report.end_time)
+        report.id,
+        report.corridor,
+        Kind(kind),
+        start,
+        _time(report.end_time),
+        book_days.day_of(report.corridor, start),
     )
 
 
@@ -126,6 +174,7 @@ def _row(row: ReportRow) -> Movement:
         row.gross.minor_units,
         row.fee.minor_units,
         row.category,
+        row.stripe_payout_id,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reconciliation.conditions.condition import Condition
+from reconciliation.matching.book_days import BookDays
 from reconciliation.matching.policy import BreakKind
 from reconciliation.reports.comparing import Kind, Movement, ReportDifference, ReportName
 from runtime.sql_files import read_sql
@@ -18,6 +19,7 @@ MAX_KEPT = 1_000
 _LAST = read_sql(__file__, "last_checks")
 _STANDING = read_sql(__file__, "standing_checks")
 _BALANCES = read_sql(__file__, "balances_of_items")
+_LEFT = read_sql(__file__, "left_in_balance")
 _WRITE = """
     INSERT INTO report_check (
         report_id, corridor, kind, start_time, end_time, reported, listed, differences, says,
@@ -61,6 +63,17 @@ async def balances(connection: AsyncConnection, corridor: str, end: datetime) ->
     return {row.currency: int(row.net) for row in rows}
 
 
+async def left_in_balance(
+    connection: AsyncConnection, corridor: str, end: datetime, paid_later: Sequence[str]
+) -> list[Movement]:
+    """What was fed, was made before a time and is in no payout that took effect by then, without
+    gross, fee and category; `paid_later` are payouts that were made before and took effect later.
+    """
+    values = {"corridor": corridor, "end_time": end, "paid_later": list(paid_later)}
+    rows = await connection.exec_driver_sql(_LEFT, values)
+    return [Movement(row.key, row.currency, int(row.amount_minor)) for row in rows]
+
+
 async def write(
     connection: AsyncConnection,
     report: ReportName,
@@ -101,7 +114,9 @@ async def write(
     await connection.exec_driver_sql(_KEEP, values)
 
 
-async def standing(connection: AsyncConnection, corridor: str) -> list[Condition]:
+async def standing(
+    connection: AsyncConnection, corridor: str, book_days: BookDays
+) -> list[Condition]:
     """What holds of all reports of a corridor, by their last comparisons."""
     rows = await connection.exec_driver_sql(_STANDING, {"corridor": corridor})
     return [
@@ -109,7 +124,12 @@ async def standing(connection: AsyncConnection, corridor: str) -> list[Condition
             BreakKind.REPORT_DIFFERS,
             corridor,
             ReportName(
-                row.report_id, corridor, Kind(row.kind), row.start_time, row.end_time
+                row.report_id,
+                corridor,
+                Kind(row.kind),
+                row.start_time,
+                row.end_time,
+                book_days.day_of(corridor, row.start_time),
             ).subject,
             row.end_time,
             row.says,

@@ -26,6 +26,10 @@ async def open_reports(
     channel = await stack.enter_async_context(
         open_channel(settings.gateway_address, settings, idempotent_services=_SERVICES)
     )
-    gateway = GatewayReports(ReportServiceStub(channel), BalanceTransactionServiceStub(channel))
-    checks = ReportChecks(engine, gateway, Conditions(settings.policy, clock), clock)
+    book_days = settings.book_days
+    gateway = GatewayReports(
+        ReportServiceStub(channel), BalanceTransactionServiceStub(channel), book_days
+    )
+    conditions = Conditions(settings.policy, clock)
+    checks = ReportChecks(engine, gateway, conditions, clock, book_days)
     return Part(loops=[checks.loop()])

@@ -28,8 +28,6 @@ BATCH_ITEMS = 20_000
 BATCH_DUE = 1_000
 POLL_SECONDS = 1.0
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-# The legs whose references pair items one to one.
-_PAIRED = (Leg.BOOKED, Leg.BANKED)
 
 MATCHED = Counter("reconciliation_matched_items_total", "Items put into a match.", ["leg"])
 REVOKED = Counter(
@@ -77,7 +75,7 @@ class Matcher:
     async def _run(self, connection: AsyncConnection) -> bool:
         now = self._clock.now()
         place = await store.lock(connection, BEGINNING)
-        upto = await store.next_ordinal(connection, place.last_ordinal, self._batch_items)
+        upto, of_payouts = await store.next_items(connection, place.last_ordinal, self._batch_items)
         due = await store.next_due(connection, place.due_until, now, BATCH_DUE)
         if upto == place.last_ordinal and due is None:
             return False
@@ -89,14 +87,14 @@ class Matcher:
         added: list[int] = []
         ended: list[int] = []
         if upto > place.last_ordinal:
-            left, of_payouts = await store.ordinals_of(connection, change)
+            paired = await store.pair_isolated(connection, change)
+            for leg, pairs in paired.pairs.items():
+                MATCHED.labels(leg.value).inc(2 * pairs)
+            # What was matched alone has nothing in common with others.
+            left = paired.remaining
+            with_payouts = sorted({*left, *of_payouts})
             for leg in Leg:
-                if leg in _PAIRED:
-                    paired = await store.pair_isolated(connection, change, leg)
-                    MATCHED.labels(leg.value).inc(len(paired))
-                    # What was matched alone has nothing in common with others.
-                    left = [ordinal for ordinal in left if ordinal not in paired]
-                looked_at = sorted({*left, *of_payouts}) if leg is Leg.CONTENT else left
+                looked_at = with_payouts if leg is Leg.CONTENT else left
                 seeds = await store.seeds(connection, change, leg, looked_at)
                 if seeds:
                     new, old = await self.look(connection, change, leg, seeds)

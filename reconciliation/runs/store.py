@@ -1,7 +1,7 @@
 """Changes in PostgreSQL: made one at a time, with what is paired, revoked, ended and told by one.
 What is linked to an item, and what the rules make of it, is in `linked.py`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,15 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('reconciliation.change', 
 _LAST = """
     SELECT change_number, last_ordinal, due_until FROM change ORDER BY change_number DESC LIMIT 1
 """
-_UPTO = """
-    SELECT max(n.ordinal) FROM (
-        SELECT ordinal FROM item WHERE ordinal > %(after)s ORDER BY ordinal LIMIT %(limit)s
+_NEXT = """
+    SELECT
+        max(n.ordinal) AS upto,
+        array_agg(n.ordinal ORDER BY n.ordinal) FILTER (
+            WHERE n.group_key <> '' OR n.source = 'PAYOUT'
+        ) AS of_payouts
+    FROM (
+        SELECT ordinal, group_key, source
+        FROM item WHERE ordinal > %(after)s ORDER BY ordinal LIMIT %(limit)s
     ) AS n
 """
 # The last of a page; what has the same time comes along with it.
@@ -33,12 +39,6 @@ _BEGIN = """
     VALUES (
         %(cause)s, %(last_ordinal)s, %(due_until)s, %(rules_version)s, %(policy_version)s, %(now)s
     ) RETURNING change_number
-"""
-_ORDINALS = """
-    SELECT
-        array_agg(ordinal ORDER BY ordinal) AS every,
-        array_agg(ordinal ORDER BY ordinal) FILTER (WHERE group_key <> '') AS of_payouts
-    FROM item WHERE ordinal > %(after)s AND ordinal <= %(upto)s
 """
 _PAIR = read_sql(__file__, "pair_isolated")
 _SEEDS = read_sql(__file__, "seeds")
@@ -76,6 +76,16 @@ class Change:
     now: datetime
 
 
+@dataclass(frozen=True)
+class Paired:
+    """What has been matched without the rules."""
+
+    pairs: Mapping[Leg, int]
+    """How many, in the legs whose references pair items one to one."""
+    remaining: list[int]
+    """The other items and revisions that the change looks at first, by their ordinals."""
+
+
 async def lock(connection: AsyncConnection, beginning: datetime) -> Place:
     """How far changes have come; nobody else makes one until the transaction ends."""
     await connection.exec_driver_sql(_LOCK)
@@ -85,10 +95,12 @@ async def lock(connection: AsyncConnection, beginning: datetime) -> Place:
     return Place(row.change_number, row.last_ordinal, row.due_until)
 
 
-async def next_ordinal(connection: AsyncConnection, after: int, limit: int) -> int:
-    """The last of the next items; `after` if there are none."""
-    rows = await connection.exec_driver_sql(_UPTO, {"after": after, "limit": limit})
-    return int(rows.scalar_one() or after)
+async def next_items(connection: AsyncConnection, after: int, limit: int) -> tuple[int, list[int]]:
+    """The last of the next items, `after` if there are none; and those of them that are payouts
+    or say what payout they are part of."""
+    rows = await connection.exec_driver_sql(_NEXT, {"after": after, "limit": limit})
+    row = rows.one()
+    return row.upto or after, row.of_payouts or []
 
 
 async def next_due(
@@ -124,20 +136,11 @@ async def begin_change(
     return Change(int(rows.scalar_one()), place.last_ordinal, upto, now)
 
 
-async def ordinals_of(connection: AsyncConnection, change: Change) -> tuple[list[int], list[int]]:
-    """The items and revisions that the change looks at first, and those of a payout among them."""
-    values = {"after": change.after, "upto": change.upto}
-    row = (await connection.exec_driver_sql(_ORDINALS, values)).one()
-    return row.every or [], row.of_payouts or []
-
-
-async def pair_isolated(connection: AsyncConnection, change: Change, leg: Leg) -> set[int]:
-    """Matches new items that have to do with nothing but each other; those items."""
-    rows = await connection.exec_driver_sql(
-        _PAIR,
-        {**span(change, leg), "left_source": leg.left.value, "right_source": leg.right.value},
-    )
-    return set(rows.scalar_one() or ())
+async def pair_isolated(connection: AsyncConnection, change: Change) -> Paired:
+    """Matches new items that have to do with nothing but each other."""
+    values = {"change_number": change.number, "after": change.after, "upto": change.upto}
+    row = (await connection.exec_driver_sql(_PAIR, values)).one()
+    return Paired({Leg.BOOKED: row.booked, Leg.BANKED: row.banked}, row.remaining or [])
 
 
 async def seeds(
@@ -214,6 +217,6 @@ def span(change: Change, leg: Leg) -> dict[str, Any]:
         "after": change.after,
         "upto": change.upto,
         "leg": leg.value,
-        "sources": [leg.left.value, leg.right.value],
+        "sources": sorted(source.value for source in leg.sources),
         "max_carriers": MAX_CARRIERS,
     }

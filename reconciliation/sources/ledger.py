@@ -20,6 +20,10 @@ from reconciliation.matching.item import Item, Source
 
 NAME = "ledger"
 AT_STRIPE = "stripe"
+FEES, BANK = ["fees"], ["bank"]
+# What the metadata of transactions that adjust breaks has as kind.
+ADJUSTMENT = "reconciliation.adjustment"
+Sums = dict[tuple[str, str], int]
 # Ids that Stripe does not know, among those that a transaction's metadata names.
 OURS = frozenset({"payment_id", "merchant_id", "hold_id"})
 # A message has at most 2,000 entries, and an item comes of one or more of them.
@@ -65,36 +69,62 @@ class LedgerSource:
 
 
 def items_of(transaction: Transaction, book_days: BookDays = IN_UTC) -> Iterator[Item]:
-    """What a transaction posts to the balances at Stripe, an item per corridor and currency; none
-    for what only moves within them. Pure."""
-    sums: dict[tuple[str, str], int] = defaultdict(int)
+    """What a transaction posts to the balances at Stripe, an item per corridor and currency, and
+    what an adjustment of ours posts to accounts of the bank; none for what only moves within them.
+    Pure."""
+    at_stripe: Sums = defaultdict(int)
+    at_bank: Sums = defaultdict(int)
+    fees: Sums = defaultdict(int)
+    is_adjustment = transaction.metadata.get("kind") == ADJUSTMENT
     for entry in transaction.entries:
-        corridor, _, rest = entry.account.partition("/")
-        part = rest.split("/")
-        if entry.effect != ENTRY_EFFECT_POST or part[1:2] != [AT_STRIPE]:
+        corridor, *parts = entry.account.split("/")
+        if entry.effect != ENTRY_EFFECT_POST:
             continue
         amount = entry.amount.minor_units
         sign = 1 if entry.direction == DIRECTION_DEBIT else -1
-        sums[corridor, entry.amount.currency_code] += sign * amount
-    when = transaction.effective_time.ToDatetime(tzinfo=UTC)
-    for (corridor, currency), amount in sorted(sums.items()):
+        where = corridor, entry.amount.currency_code
+        if parts[1:2] == [AT_STRIPE]:
+            at_stripe[where] += sign * amount
+        elif parts[1:] == FEES:
+            fees[where] += sign * amount
+        elif parts[1:] == BANK and is_adjustment:
+            at_bank[where] += sign * amount
+    for where, amount in sorted(at_stripe.items()):
         if amount:
-            yield Item(
-                source=Source.LEDGER,
-                corridor=corridor,
-                key=f"{transaction.request_id}:{currency}",
-                currency=currency,
-                amount_minor=amount,
-                instant=when,
-                book_date=book_days.day_of(corridor, when),
-                sha256=_hash_of(transaction),
-                tokens=frozenset(
-                    value
-                    for name, value in transaction.metadata.items()
-                    if name.endswith("_id") and name not in OURS and value
-                ),
-                revision=transaction.sequence,
-            )
+            fee = fees[where]
+            yield _item(transaction, Source.LEDGER, where, amount, book_days, fee)
+    for where, amount in sorted(at_bank.items()):
+        if amount:
+            yield _item(transaction, Source.ADJUSTMENT, where, amount, book_days)
+
+
+def _item(
+    transaction: Transaction,
+    source: Source,
+    where: tuple[str, str],
+    amount_minor: int,
+    book_days: BookDays,
+    fee_minor: int | None = None,
+) -> Item:
+    corridor, currency = where
+    when = transaction.effective_time.ToDatetime(tzinfo=UTC)
+    return Item(
+        source=source,
+        corridor=corridor,
+        key=f"{transaction.request_id}:{currency}",
+        currency=currency,
+        amount_minor=amount_minor,
+        instant=when,
+        book_date=book_days.day_of(corridor, when),
+        sha256=_hash_of(transaction),
+        tokens=frozenset(
+            value
+            for name, value in transaction.metadata.items()
+            if name.endswith("_id") and name not in OURS and value
+        ),
+        revision=transaction.sequence,
+        fee_minor=fee_minor,
+    )
 
 
 def _hash_of(transaction: Transaction) -> bytes:

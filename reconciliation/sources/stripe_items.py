@@ -3,7 +3,7 @@
 Pure, and without gRPC: whoever verifies an export reads the bytes that were kept by these, too.
 """
 
-from datetime import UTC
+from datetime import UTC, date
 from hashlib import sha256
 
 from gateway.v1.balance_transaction_pb2 import (
@@ -18,11 +18,20 @@ from gateway.v1.payout_pb2 import (
     PAYOUT_STATE_PENDING,
     Payout,
 )
+from reconciliation.fees.schedule import Charged
 from reconciliation.matching.book_days import IN_UTC, BookDays
 from reconciliation.matching.item import MAX_TOKEN_BYTES, Content, Item, Source, State
 from reconciliation.sources.gateway_cursors import revision_of
 
 INSTANT, NOT_APPLICABLE = "instant", "not_applicable"
+# Movements that are a fee themselves, by Stripe's types and by its reporting categories
+# (https://docs.stripe.com/reports/balance-transaction-types, /reports/reporting-categories).
+FEE_TYPES = frozenset(
+    {"stripe_fee", "stripe_fx_fee", "tax_fee", "fee_credit_funding", "network_cost"}
+)
+FEE_CATEGORIES = frozenset({"fee", "network_cost"})
+# The part of a fee that Stripe takes for itself; others are taxes, or go to somebody else.
+OWN_FEE = "stripe_fee"
 # From the moment that Stripe has made it, its money is no longer in the balance there.
 STATES = {
     PAYOUT_STATE_PENDING: State.BOOKED,
@@ -58,6 +67,30 @@ def balance_transaction_item(
         group=moved.stripe_payout_id if is_content else "",
         state=State.PENDING if is_missing else State.BOOKED,
         revision=revision_of(epoch, moved.sequence),
+        fee_minor=fee_of(moved),
+    )
+
+
+def fee_of(moved: BalanceTransaction) -> int | None:
+    """What of a balance transaction is a fee, which for some is all of it; None if that is not
+    known, of what an old release of the gateway has read. Pure."""
+    if not moved.HasField("amount"):
+        return None
+    is_fee = moved.type in FEE_TYPES or moved.reporting_category in FEE_CATEGORIES
+    return moved.fee.minor_units - (moved.amount.minor_units if is_fee else 0)
+
+
+def charged_of(moved: BalanceTransaction, day: date) -> Charged:
+    """What a balance transaction says of its fee, to be compared with a schedule. Pure."""
+    parts = [part.amount.minor_units for part in moved.fee_details if part.type == OWN_FEE]
+    return Charged(
+        corridor=moved.corridor,
+        currency=moved.net.currency_code,
+        category=moved.reporting_category or moved.type,
+        day=day,
+        amount_minor=moved.amount.minor_units,
+        fee_minor=sum(parts) if moved.fee_details else moved.fee.minor_units,
+        is_converted=bool(moved.exchange_rate),
     )
 
 

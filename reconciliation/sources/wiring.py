@@ -17,6 +17,7 @@ from reconciliation.part import Part
 from reconciliation.sources.balance_transactions import BalanceTransactionSource
 from reconciliation.sources.ledger import LedgerSource
 from reconciliation.sources.payouts import PayoutSource
+from reconciliation.sources.watching import FeedWatch
 from runtime.client import open_channel
 from runtime.clock import Clock
 from runtime.loops import Loop
@@ -37,6 +38,7 @@ async def open_sources(
             open_channel(address, settings, idempotent_services=services)
         )
 
+    conditions = Conditions(settings.policy, clock)
     sources: list[ItemSource] = []
     loops: list[Loop] = []
     if settings.ledger_address:
@@ -53,7 +55,9 @@ async def open_sources(
         moved = BalanceTransactionServiceStub(to_gateway)
         sources.append(BalanceTransactionSource(moved, settings.book_days))
         sources.append(PayoutSource(PayoutServiceStub(to_gateway)))
-        conditions = Conditions(settings.policy, clock)
         loops.append(BalanceReading(engine, moved, conditions, clock).loop())
     loops += [Intake(engine, source, new_items, clock).loop() for source in sources]
+    if sources:
+        names = [source.name for source in sources]
+        loops.append(FeedWatch(engine, names, conditions, clock).loop())
     return Part(loops=loops)

@@ -74,7 +74,7 @@ class AdjustmentAccounts(_message.Message):
     """Required, ISO 4217."""
     balance_account: _builtins.str
     """Required, 1 to 255 bytes. The account of the balance at Stripe that differs, such as
-    "us/eur/stripe/pending".
+    "us/eur/stripe/pending"; of a break of the leg BANKED that of the bank, "us/eur/bank".
     """
     counter_account: _builtins.str
     """Required, 1 to 255 bytes. The account on the other side, such as "us/eur/fees"."""
@@ -131,7 +131,7 @@ class Adjustment(_message.Message):
     """Why it failed: the ledger's reason, or a few words. Empty unless it has."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
-        """By currency, what is posted to the balances at Stripe: what the break differs by, with the other sign."""
+        """By currency, what is posted to the balances at Stripe or at the bank: what the break differs by, with the other sign."""
 
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdjustmentAccounts]:
@@ -180,7 +180,9 @@ class AdjustBreakRequest(_message.Message):
     its methods.
     """
     break_id: _builtins.int
-    """Required, 1 or more. An open break of the leg BOOKED, with items of both sides or of Stripe's."""
+    """Required, 1 or more. An open break of the leg BOOKED, with items of both sides or of Stripe's, or of the
+    leg BANKED, with items of both sides or of the bank's.
+    """
     note: _builtins.str
     """Required, 1 to 512 bytes. Why the difference is right, without anything personal."""
     @_builtins.property

@@ -37,6 +37,10 @@ class _SourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Source.ValueTy
     """A payout, by what it brings to the bank."""
     SOURCE_BANK: _Source.ValueType  # 4
     """A line of a bank statement."""
+    SOURCE_ADJUSTMENT: _Source.ValueType  # 5
+    """A posted transaction of the ledger that adjusts a break at the bank, by what it does to the ledger's
+    account of the bank.
+    """
 
 class Source(_Source, metaclass=_SourceEnumTypeWrapper):
     """Who says it."""
@@ -51,6 +55,10 @@ SOURCE_PAYOUT: Source.ValueType  # 3
 """A payout, by what it brings to the bank."""
 SOURCE_BANK: Source.ValueType  # 4
 """A line of a bank statement."""
+SOURCE_ADJUSTMENT: Source.ValueType  # 5
+"""A posted transaction of the ledger that adjusts a break at the bank, by what it does to the ledger's
+account of the bank.
+"""
 Global___Source: _TypeAlias = Source  # noqa: Y015
 
 class _Leg:
@@ -168,6 +176,8 @@ class _BreakKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakKind.V
     """A report of Stripe's is not what its API lists."""
     BREAK_KIND_BANK_BALANCE_DIFFERS: _BreakKind.ValueType  # 22
     """The balance of a bank account is not what the ledger says, less what is on its way."""
+    BREAK_KIND_FEE_VARIANCE: _BreakKind.ValueType  # 23
+    """Stripe took another fee than the ledger has booked, or than the operator's schedule says."""
 
 class BreakKind(_BreakKind, metaclass=_BreakKindEnumTypeWrapper):
     """What is wrong. docs/reconciliation.md says what each is, when it is due and what to do."""
@@ -221,6 +231,8 @@ BREAK_KIND_REPORT_DIFFERS: BreakKind.ValueType  # 21
 """A report of Stripe's is not what its API lists."""
 BREAK_KIND_BANK_BALANCE_DIFFERS: BreakKind.ValueType  # 22
 """The balance of a bank account is not what the ledger says, less what is on its way."""
+BREAK_KIND_FEE_VARIANCE: BreakKind.ValueType  # 23
+"""Stripe took another fee than the ledger has booked, or than the operator's schedule says."""
 Global___BreakKind: _TypeAlias = BreakKind  # noqa: Y015
 
 class _BreakState:

@@ -30,6 +30,8 @@ NOTE, ITEMS, MATCHES = "statement.note", "items.jsonl", "matches.jsonl"
 SOURCES, BANK, BANK_FILES = "sources.jsonl", "bank.jsonl", "bank"
 FILES = (NOTE, ITEMS, MATCHES, SOURCES, BANK, BANK_FILES)
 LEDGER = "ledger"
+# What is in the ledger's log.
+BOOKED = (Source.LEDGER, Source.ADJUSTMENT)
 OF_STRIPE = (Source.STRIPE, Source.PAYOUT)
 Leaf = TypeVar("Leaf")
 
@@ -134,7 +136,7 @@ def _check(
         before = _order(item.key)
         items[item.key] = item
         tally.add_item(item, statement.period.first_day)
-        if log is not None and item.key.source is Source.LEDGER:
+        if log is not None and item.key.source in BOOKED:
             _check_booked(where, item, log, statement)
             found.proven[Source.LEDGER] += 1
         elif item.key.source in OF_STRIPE:
@@ -242,9 +244,11 @@ def _order(key: ItemKey) -> tuple[str, str, str]:
 
 
 def _check_booked(where: str, item: StatedItem, log: LedgerLog, statement: PeriodStatement) -> None:
-    """An item of the ledger is what its transaction does to a balance at Stripe."""
+    """An item of the ledger is what its transaction does to a balance at Stripe, an adjustment what
+    its own does to the account of the bank."""
     at = (item.key.corridor, item.key.key)
-    if log.moved.get(at) != item.amount_minor:
+    said = log.adjusted if item.key.source is Source.ADJUSTMENT else log.moved
+    if said.get(at) != item.amount_minor:
         raise Finding(where, "is not what the ledger's log says")
     if log.sequences[at] > statement.ledger_place.tree_size:
         raise Finding(where, "is beyond the checkpoint that the statement names")
@@ -256,17 +260,22 @@ def _check_match(where: str, match: StatedMatch, items: dict[ItemKey, StatedItem
     sums: Counter[str] = Counter()
     sides = set()
     for key, currency, amount in match.allocations:
-        if key.source not in (match.leg.left, match.leg.right):
+        if key.source not in match.leg.sources:
             raise Finding(where, f"{key.key} has no place in {match.leg}")
         item = items.get(key)
         if item is not None:
             stands = item.standings.get(match.leg) is Standing.MATCHED
             if not stands or item.matches[match.leg] != match.match_id:
                 raise Finding(where, f"{key.key} is not in this match by its own leaf")
-            if item.currency != currency or not is_within(amount, item.amount_minor):
+            is_taken = is_within(amount, item.amount_minor) or (
+                # Of a payout that came back nothing is taken.
+                amount == 0 and match.leg is Leg.BANKED and key.source is Source.PAYOUT
+            )
+            if item.currency != currency or not is_taken:
                 raise Finding(where, f"takes of {key.key} what it has not")
-        sides.add(key.source)
-        sums[currency] += amount if key.source is match.leg.left else -amount
+        is_left = match.leg.is_left(key.source)
+        sides.add(is_left)
+        sums[currency] += amount if is_left else -amount
     if len(sides) != 2 or any(sums.values()):
         raise Finding(where, "its two sides are not equal")
 

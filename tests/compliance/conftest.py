@@ -32,8 +32,8 @@ def sdn_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_guard(new_database: NewDatabase, sdn_folder: Path) -> OpenGuard:
-    url = new_database("compliance")
+def open_guard(service_database: NewDatabase, sdn_folder: Path) -> OpenGuard:
+    url = service_database("compliance")
     clock = ManualClock(START)
 
     def opened(**changes: Any) -> AbstractAsyncContextManager[Guard]:

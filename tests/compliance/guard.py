@@ -37,6 +37,7 @@ from compliance.wire_time import to_timestamp
 from money.v1.money_pb2 import Money
 from runtime.clock import ManualClock
 from runtime.errors import ReceivedError, from_rpc_error
+from tests.compliance.forked_builders import forked_builders
 from tests.compliance.merchant_server import FakeMerchants, serve_merchants
 from tests.compliance.payment_server import FakePayments, add_payments
 
@@ -226,6 +227,7 @@ async def running_guard(
                 **changes,
             }
         )
+        stack.enter_context(forked_builders())
         server = await stack.enter_async_context(open_service(settings, clock))
         # With TLS a test opens channels of its own, for each name that it has.
         channel = await stack.enter_async_context(

@@ -1,22 +1,23 @@
 """Canonical JSON is written as Python's `json` would write it; times on the wire are exact."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compliance.checks.canonical import dumps, plain
+from compliance.checks.canonical import WrittenOften, dumps, plain
 from compliance.checks.decision import DecisionRecord, decide
 from compliance.checks.facts import CheckFacts
 from compliance.checks.history import Bucket, History
 from compliance.checks.policy import BUILT_IN
-from compliance.wire_time import to_timestamp
+from compliance.wire_time import to_duration, to_timestamp
 from tests.compliance.check_facts import AS_OF, any_facts
 
 
@@ -38,6 +39,12 @@ class Several:
     z: Any
     a: Any
     Z: Any = ()
+
+
+@dataclass(frozen=True)
+class Often(WrittenOften):
+    one: Any
+    other: Any = 1
 
 
 @dataclass(frozen=True)
@@ -134,3 +141,24 @@ def test_a_time_on_the_wire_is_exact(time: datetime) -> None:
 def test_no_time_is_no_timestamp() -> None:
     assert to_timestamp(None) is None
     assert to_timestamp(AS_OF + timedelta(microseconds=1)) != to_timestamp(AS_OF)
+
+
+@given(VALUES, VALUES)
+def test_what_is_written_often_is_written_as_at_first(one: Any, other: Any) -> None:
+    value = Often(one)
+    first = dumps(Several(value, [value, value]))
+    assert dumps(Several(value, [value, value])) == first
+    assert dumps(value) == dumps(Often(one))
+    # What is made of it is another value, with a text of its own.
+    changed = replace(value, other=other)
+    assert dumps(changed) == dumps(Often(one, other))
+    # Its text is no part of it.
+    assert value == Often(one)
+    assert plain(value).keys() == {"one", "other"}
+
+
+@given(st.timedeltas(timedelta(days=-100_000), timedelta(days=100_000)))
+def test_lengths_of_time_are_as_protobuf_has_them(length: timedelta) -> None:
+    expected = Duration()
+    expected.FromTimedelta(length)
+    assert to_duration(length) == expected

@@ -32,15 +32,15 @@ async def reached(guard: Guard, document_id: str, state: int) -> document_pb2.Do
 
 
 async def test_stripe_gets_a_document_and_its_verdict_comes_back(
-    new_database: NewDatabase, twin: Twin
+    service_database: NewDatabase, twin: Twin
 ) -> None:
     # Time has to pass by itself, as it does for webhooks.
     clock: Any = SystemClock()
     async with (
-        running_gateway(new_database("gateway"), twin) as gateway,
+        running_gateway(service_database("gateway"), twin) as gateway,
         scripted_clamd() as clamd,
         running_guard(
-            new_database("compliance"),
+            service_database("compliance"),
             clock,
             Path(BUNDLED_SDN_FILE).parent,
             gateway_address=gateway.address,

@@ -19,6 +19,7 @@ from compliance.checks.facts_store import (
     lookups_of,
 )
 from compliance.v1 import subject_pb2
+from runtime import arrays
 from runtime.connections import Connections
 from tests.compliance.guard import Guard, unique
 
@@ -31,7 +32,13 @@ def test_the_statement_is_not_taken_apart_for_each_call() -> None:
 
 
 def connections_to(url: str) -> Connections:
-    return Connections(url, role="compliance_service", size=1, application_name="test")
+    return Connections(
+        url,
+        role="compliance_service",
+        size=1,
+        application_name="test",
+        prepare=arrays.register,
+    )
 
 
 async def together(url: str, batch: Sequence[CheckInput]) -> list[LoadedFacts]:

@@ -20,6 +20,7 @@ from compliance.checks.history import (
     Window,
     firsts_of,
 )
+from compliance.checks.history_store import MAX_REMEMBERED, RememberedHistories
 from tests.compliance.check_facts import AS_OF, paid
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -238,3 +239,40 @@ def test_of_a_card_the_newest_customers_are_kept() -> None:
         history = history.with_payment(payment, notes_customer=True)
     names = [name for name, _ in history.customers]
     assert names == [f"c{number}" for number in range(5, MAX_CUSTOMERS + 5)]
+
+
+def long_history(hours: int = 70) -> History:
+    history = History()
+    for hour in range(hours):
+        count_time = AS_OF + hour * HOUR
+        history = history.with_payment(paid(count_time=count_time), notes_customer=True)
+    return history
+
+
+def test_what_is_remembered_is_what_would_be_read() -> None:
+    remembered = RememberedHistories()
+    for history in (History(), long_history(1), long_history()):
+        text = remembered.dumps(history)
+        assert text == history.dumps()
+        # It is remembered once: what is read is written anew.
+        for _ in range(2):
+            assert remembered.loads(text) == history == History.loads(text)
+
+
+def test_what_somebody_else_has_written_since_is_read() -> None:
+    remembered, history = RememberedHistories(), long_history()
+    remembered.dumps(history)
+    assert remembered.count == 1
+    others = history.with_payment(paid(count_time=AS_OF + 71 * HOUR), notes_customer=True)
+    assert remembered.loads(others.dumps()) == others
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    remembered, history = RememberedHistories(), long_history()
+    texts = [
+        remembered.dumps(replace(history, last_us=number)) for number in range(MAX_REMEMBERED + 3)
+    ]
+    assert remembered.count == MAX_REMEMBERED
+    # Who was written first is forgotten first, and read.
+    assert [remembered.loads(text).last_us for text in texts] == [*range(MAX_REMEMBERED + 3)]
+    assert remembered.count == 0

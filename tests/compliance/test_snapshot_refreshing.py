@@ -17,7 +17,6 @@ from compliance.accounts.snapshot import AccountContent, AccountSnapshot
 from compliance.accounts.store import LinkedAccount
 from compliance.v1 import subject_pb2
 from runtime.clock import ManualClock
-from runtime.migrations import migrate
 from runtime.postgres import create_engine
 from tests.compliance.conftest import START
 from tests.compliance.guard import Guard, codes
@@ -44,9 +43,8 @@ def linked(account_id: str) -> LinkedAccount:
     return LinkedAccount("sub", "main", account_id, "", "Name", is_person=False)
 
 
-async def test_one_fetch_for_all_who_ask_at_a_time(new_database: NewDatabase) -> None:
-    url = new_database("compliance")
-    await migrate(url, "compliance")
+async def test_one_fetch_for_all_who_ask_at_a_time(service_database: NewDatabase) -> None:
+    url = service_database("compliance")
     engine = create_engine(url, role="compliance_service", pool_size=2, application_name="test")
     source = HeldSource()
     refresher = SnapshotRefresher(engine, source, ManualClock(START))

@@ -24,20 +24,20 @@ YEAR = timedelta(days=365)
 
 
 async def test_a_payment_waits_until_its_customer_is_verified(
-    new_database: NewDatabase, twin: Twin
+    service_database: NewDatabase, twin: Twin
 ) -> None:
     # Time has to pass by itself, as it does for webhooks.
     clock: Any = SystemClock()
     gateway_address = at(Ports.free().gateway)
     async with (
         running_guard(
-            new_database("compliance"),
+            service_database("compliance"),
             clock,
             Path(BUNDLED_SDN_FILE).parent,
             gateway_address=gateway_address,
         ) as guard,
         running_gateway(
-            new_database("gateway"),
+            service_database("gateway"),
             twin,
             listen_address=gateway_address,
             compliance_address=at(guard.port),

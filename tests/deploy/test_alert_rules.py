@@ -59,6 +59,15 @@ def since(alert: str, series: str, minutes: float) -> Scene:
 JOBS = ("ledger", "gateway", "compliance", "reconciliation")
 UP = tuple(always(f'up{{job="{job}",instance="one"}}', 1) for job in JOBS)
 SWEPT = 'gateway_balance_last_sweep_timestamp_seconds{corridor="default"}'
+BILLED = 'gateway_billing_last_walk_timestamp_seconds{corridor="default",kind="invoice"}'
+BILLING_INTERVAL = "gateway_billing_walk_interval_seconds"
+BILLING_WALKS = 'gateway_billing_walks_total{corridor="default",kind="invoice",result="%s"}'
+BILLING_UNREADABLE = 'gateway_billing_unreadable_total{corridor="default",kind="invoice"}'
+SIGMA_RUNS = 'gateway_sigma_runs_total{corridor="default",state="%s"}'
+SIGMA_UNREADABLE = 'gateway_sigma_runs_unreadable_total{corridor="default"}'
+SIGMA_FILES = 'gateway_sigma_files_total{corridor="default",result="%s"}'
+QUERIED = 'gateway_sigma_last_walk_timestamp_seconds{corridor="default"}'
+SIGMA_INTERVAL = "gateway_sigma_walk_interval_seconds"
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
 IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
@@ -143,6 +152,30 @@ SCENES = (
     ),
     since("BalanceNotSwept", SWEPT, 70),
     Scene("BalanceNotSwept", (), (always(SWEPT, MINUTES * 60),)),
+    Scene(
+        "BillingNotWalked",
+        (always(BILLED, 0), always(BILLING_INTERVAL, 1_200)),
+        (always(BILLED, 0), always(BILLING_INTERVAL, 86_400)),
+    ),
+    Scene(
+        "BillingWalkStops",
+        (rising(BILLING_WALKS % "stopped", 1),),
+        (rising(BILLING_WALKS % "page", 1), once(BILLING_WALKS % "stopped")),
+    ),
+    Scene("BillingUnreadable", (once(BILLING_UNREADABLE),), (always(BILLING_UNREADABLE, 3),)),
+    Scene("SigmaRunFailed", (once(SIGMA_RUNS % "TIMED_OUT"),), (once(SIGMA_RUNS % "COMPLETED"),)),
+    Scene("SigmaRunUnreadable", (once(SIGMA_UNREADABLE),), (always(SIGMA_UNREADABLE, 3),)),
+    Scene(
+        "SigmaFileNotKept",
+        (once(SIGMA_FILES % "LOST"),),
+        (once(SIGMA_FILES % "KEPT"), once(SIGMA_FILES % "TRIED_AGAIN")),
+    ),
+    gauge("SigmaFileWaits", "gateway_sigma_file_oldest_wanted_seconds", 7_300, 7_100),
+    Scene(
+        "SigmaNotWalked",
+        (always(QUERIED, 0), always(SIGMA_INTERVAL, 1_200)),
+        (always(QUERIED, 0), always(SIGMA_INTERVAL, 3_600)),
+    ),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
     gauge("DatabaseUncompared", "gateway_database_uncompared_accounts", 1),
     Scene(

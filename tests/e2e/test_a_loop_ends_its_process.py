@@ -120,9 +120,9 @@ async def loops_in(address: str) -> set[str]:
 
 @pytest.mark.parametrize("service", LOOPS)
 async def test_a_fault_that_nobody_foresaw_ends_the_process_with_its_reason(
-    service: str, new_database: NewDatabase
+    service: str, service_database: NewDatabase
 ) -> None:
-    url = new_database(service)
+    url = service_database(service)
     async with running(service, url) as process:
         assert await loops_in(await serving(process)) == LOOPS[service]
         with psycopg.connect(url, autocommit=True) as connection:

@@ -34,9 +34,9 @@ async def open_replica(clock: ManualClock) -> AsyncIterator[OpenReplica]:
 
 
 @pytest.fixture
-def url(new_database: NewDatabase) -> str:
+def url(service_database: NewDatabase) -> str:
     """A fresh database."""
-    return new_database("ledger")
+    return service_database("ledger")
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ async def test_runs_of_runs_are_used(dated: LedgerClient, url: str) -> None:
 
 
 async def test_pages_of_a_trial_balance_do_not_see_what_is_dated_back_between_them(
-    dated: LedgerClient, clock: ManualClock
+    dated: LedgerClient, clock: ManualClock, open_replica: OpenReplica, url: str
 ) -> None:
     as_of = balances.AsOf(effective_time=stamp(clock.now() - 2 * DAY))
     first = await dated.trial(as_of=as_of, page_size=2)
@@ -127,6 +127,10 @@ async def test_pages_of_a_trial_balance_do_not_see_what_is_dated_back_between_th
     second = await dated.trial(as_of=as_of, page_size=2, page_token=first.next_page_token)
     assert second.totals == first.totals
     assert second.sequence == first.sequence == 2_600
+    # Another replica has not seen the first page.
+    other = await open_replica(url, Limits(snapshot_transactions=0))
+    third = await other.trial(as_of=as_of, page_size=2, page_token=first.next_page_token)
+    assert third == second
     again = await dated.trial(as_of=as_of)
     assert again.totals[0].posted_debits_minor == first.totals[0].posted_debits_minor + 5
 

@@ -125,12 +125,12 @@ async def test_a_full_disk_is_no_end(served: Served, tmp_path: Path, form: str) 
 
 
 async def test_an_export_of_another_ledger_of_that_name_is_not_gone_on_with(
-    served: Served, url: str, clock: ManualClock, new_database: NewDatabase, tmp_path: Path
+    served: Served, url: str, clock: ManualClock, service_database: NewDatabase, tmp_path: Path
 ) -> None:
     out = tmp_path / "export"
     assert (await export(served, out)).code == 0
     (out / "checkpoint.note").rename(out / "checkpoint.note.partial")
-    async with serving(new_database("ledger"), clock) as other:
+    async with serving(service_database("ledger"), clock) as other:
         await other.client.create_ledger()
         await other.client.account("wallets/b", CREDIT_NORMAL)
         await other.client.account("assets/cash")

@@ -75,12 +75,12 @@ async def test_lines_of_every_kind(served: Served, tmp_path: Path) -> None:
 async def test_an_export_makes_the_same_ledger_again(
     served: Served,
     url: str,
-    new_database: NewDatabase,
+    service_database: NewDatabase,
     clock: ManualClock,
     tmp_path: Path,
     form: str,
 ) -> None:
-    original = new_database("ledger")
+    original = service_database("ledger")
     async with serving(original, clock) as old:
         await write_history(old.client, clock)
         await write_many(old.client, 1_500)

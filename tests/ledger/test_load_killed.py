@@ -39,9 +39,9 @@ async def served(url: str, clock: ManualClock) -> AsyncIterator[Served]:
 
 
 @pytest.fixture
-async def other(new_database: NewDatabase, clock: ManualClock) -> AsyncIterator[Served]:
+async def other(service_database: NewDatabase, clock: ManualClock) -> AsyncIterator[Served]:
     """Another one, whose ledger has the same name."""
-    async with serving(new_database("ledger"), clock) as service:
+    async with serving(service_database("ledger"), clock) as service:
         await service.client.create_ledger()
         yield service
 

@@ -6,6 +6,7 @@ was made while the tables were empty takes whole tables for small ones.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -25,7 +26,6 @@ from ledger.v1.ledger_pb2 import GetLedgerRequest
 from ledger.v1.transaction_mutations_pb2 import BatchItem
 from runtime.clock import ManualClock
 from runtime.connections import Connections
-from runtime.migrations import migrate
 from sandbox.polling import poll
 from tests.ledger.client import LedgerClient, transfer
 from tests.ledger.raw_sql import TABLES
@@ -77,10 +77,14 @@ class Books:
 
     async def rows_read(self, call: Call) -> int:
         """How many rows the service reads for a call, and for what comes of it."""
+        return (await self.rows_and_answer(call))[0]
+
+    async def rows_and_answer(self, call: Call) -> tuple[int, Any]:
+        """The same, with what is answered."""
         before = await self._read()
-        await call()
+        answer = await call()
         await self.settled()
-        return await self._read() - before
+        return await self._read() - before, answer
 
     async def _read(self) -> int:
         for pool in self.pools:
@@ -99,7 +103,6 @@ async def books(
     url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Books, LedgerClient]]:
     """A service that has begun while there was nothing, and a ledger with many accounts."""
-    await migrate(url, "ledger")
     with psycopg.connect(url, autocommit=True) as owner:
         history._run(owner, "history_begin", accounts=ACCOUNTS)
         for (table,) in owner.execute(TABLES.encode()).fetchall():
@@ -147,6 +150,14 @@ async def test_no_call_reads_more_of_large_books(
         found = {
             name: await made.rows_read(call) for name, call in calls(client, clock, statistics)
         }
+        for name, as_of in (("now", None), ("then", balances.AsOf(sequence=SIZE))):
+            some: dict[str, Any] = {"page_size": 10, "as_of": as_of}
+            whole = await client.trial(**some)
+            token = whole.next_page_token
+            # Its totals are those of all accounts, which the first page has read.
+            page = await made.rows_and_answer(partial(client.trial, page_token=token, **some))
+            found[f"next page of {name}"], answer = page
+            assert list(answer.totals) == list(whole.totals)
         assert max(found.values()) < MOST_ROWS, (statistics, found)
         made.owner.execute("ANALYZE")
 

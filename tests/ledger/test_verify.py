@@ -1,11 +1,12 @@
 """VerifyLedger finds what somebody with every right in the database did to it, and names it."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta
 
 import grpc
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from ledger.connections import read_connections
 from ledger.limits import Limits
@@ -20,24 +21,36 @@ from ledger.v1.transaction_mutations_pb2 import (
 from ledger.v1.transaction_pb2 import REMAINDER_KEEP, Transaction
 from runtime.clock import ManualClock
 from tests.ledger.client import CREDIT_NORMAL, LedgerClient, failure_of, transfer
-from tests.ledger.running import SIGNER, OpenReplica
+from tests.ledger.running import HOUR_MS, SIGNER, START, OpenReplica, serving
 from tests.ledger.test_as_of import extend
 from tests.ledger.test_reads import stamp
+from tests.plugin import Databases
 
-HOUR_MS = 3_600_000
 TRANSFERS = 1_200
 # After the transfers: a reversal, a hold, its post of a part, its void, and a hold that stays.
 REVERSAL, HELD, POSTED, VOIDED, OPEN, LAST = (TRANSFERS + n for n in (1, 2, 3, 4, 5, 5))
 
 
-@pytest.fixture
-async def used(
-    open_replica: OpenReplica,
-    url: str,
-    clock: ManualClock,
-) -> AsyncIterator[LedgerClient]:
-    """A ledger with everything in it that is kept besides entries, sealed twice."""
-    client = await open_replica(url, Limits(snapshot_transactions=0), seal_interval_ms=HOUR_MS)
+# Nobody else changes anything or seals.
+STILL = Limits(snapshot_transactions=0)
+
+
+@pytest.fixture(scope="module")
+async def written(
+    postgres_url: str, template_of: Callable[[str], str]
+) -> AsyncIterator[tuple[str, datetime]]:
+    """The name of a database to be copied, and the time at which it was left: a ledger with
+    everything in it that is kept besides entries, sealed twice."""
+    databases, clock = Databases(postgres_url), ManualClock(START)
+    url = databases.make("verified", template_of("ledger"))
+    async with serving(url, clock, STILL, seal_interval_ms=HOUR_MS) as served:
+        await write(served.client, url, clock)
+    extend(url, LAST)
+    yield str(conninfo_to_dict(url)["dbname"]), clock.now()
+    databases.drop()
+
+
+async def write(client: LedgerClient, url: str, clock: ManualClock) -> None:
     await client.create_ledger()
     await client.account("cash")
     await client.account("wallet", CREDIT_NORMAL)
@@ -59,9 +72,24 @@ async def used(
     await client.void(HELD)
     await client.hold("cash", "wallet", 50, expire_time=stamp(clock.now() + timedelta(days=9)))
     await sealer.seal_all()
-    extend(url, LAST)
-    yield client
     await reads.close()
+
+
+@pytest.fixture
+def url(postgres_url: str, written: tuple[str, datetime]) -> Iterator[str]:
+    """A copy of that database."""
+    databases = Databases(postgres_url)
+    yield databases.make("test_ledger", written[0])
+    databases.drop()
+
+
+@pytest.fixture
+async def used(
+    open_replica: OpenReplica, url: str, clock: ManualClock, written: tuple[str, datetime]
+) -> LedgerClient:
+    """A service on that copy, at the time at which it was left."""
+    clock.advance(written[1] - clock.now())
+    return await open_replica(url, STILL, seal_interval_ms=HOUR_MS)
 
 
 async def tampered(url: str, table: str, statement: str) -> None:

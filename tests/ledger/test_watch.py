@@ -70,10 +70,10 @@ async def test_a_point_that_is_not_reached_is_refused(bank: LedgerClient) -> Non
 
 
 async def test_a_cursor_of_another_history_is_refused(
-    bank: LedgerClient, open_replica: OpenReplica, new_database: Callable[[str], str]
+    bank: LedgerClient, open_replica: OpenReplica, service_database: Callable[[str], str]
 ) -> None:
     """Restored, and gone on since: the sequence is there again, and is another transaction."""
-    restored = await open_replica(new_database("ledger"))
+    restored = await open_replica(service_database("ledger"))
     await restored.create_ledger()
     await restored.account("cash")
     await restored.account("wallet", CREDIT_NORMAL, min_available_minor=0)

@@ -1,8 +1,7 @@
 """A database of reconciliation for each test, who takes and matches items in it, and people who
 work on it over a socket."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,40 +9,26 @@ from typing import Any
 
 import grpc
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from reconciliation.__main__ import open_service
 from reconciliation.config import ReconciliationSettings
 from reconciliation.part import DATABASE_ROLE
 from reconciliation.v1.reconciliation_service_pb2_grpc import ReconciliationServiceStub
-from runtime.migrations import migrate
 from runtime.postgres import create_engine
 from sandbox.addresses import at
 from sandbox.certificates import channel_credentials, make_certificates
-from tests.plugin import Databases
+from tests.plugin import NewDatabase
 from tests.reconciliation.books import Books
 from tests.reconciliation.people import PEOPLE, SIGNER
 
 POOL_SIZE = 4
 
 
-@pytest.fixture(scope="session")
-def reconciliation_template(postgres_url: str) -> Iterator[str]:
-    """The name of a migrated database, to be copied."""
-    databases = Databases(postgres_url)
-    url = databases.make("template_reconciliation")
-    asyncio.run(migrate(url, "reconciliation"))
-    yield str(conninfo_to_dict(url)["dbname"])
-    databases.drop()
-
-
 @pytest.fixture
-def reconciliation_url(postgres_url: str, reconciliation_template: str) -> Iterator[str]:
+def reconciliation_url(service_database: NewDatabase) -> str:
     """A fresh database, migrated."""
-    databases = Databases(postgres_url)
-    yield databases.make("test_reconciliation", reconciliation_template)
-    databases.drop()
+    return service_database("reconciliation")
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from reconciliation.matching.item import Content, Item, ItemKey, Leg, Source, St
 
 Members = frozenset[ItemKey]
 SIDES = {
-    Leg.BOOKED: (Source.LEDGER, Source.STRIPE),
-    Leg.CONTENT: (Source.STRIPE, Source.PAYOUT),
-    Leg.BANKED: (Source.PAYOUT, Source.BANK),
+    Leg.BOOKED: ({Source.LEDGER}, {Source.STRIPE}),
+    Leg.CONTENT: ({Source.STRIPE}, {Source.PAYOUT}),
+    Leg.BANKED: ({Source.PAYOUT, Source.ADJUSTMENT}, {Source.BANK}),
 }
 
 
@@ -22,7 +22,7 @@ def wanted(
 ) -> tuple[set[tuple[str, Members]], set[tuple[str, Members]]]:
     """(rule, members) of the matches and (kind, members) of the differences."""
     left, right = SIDES[leg]
-    free = [i for i in items if i.source in (left, right) and has_part(leg, i)]
+    free = [i for i in items if i.source in left | right and has_part(leg, i)]
     matches: set[tuple[str, Members]] = set()
     kinds: set[tuple[str, Members]] = set()
     ties: set[ItemKey] = set()
@@ -52,6 +52,15 @@ def wanted(
         for group in several:
             if not any(group & other for other in several if other != group):
                 take("GROUP_SUM", [i for i in free if i.id in group])
+    if leg is Leg.BANKED:
+        for failed in [i for i in free if i.state is State.RETURNED]:
+            near = [i for i in free if i is not failed and linked(leg, failed, i)]
+            rivals = [i for i in free for n in near if i is not failed and linked(leg, i, n)]
+            payouts = [i for i in (*near, *rivals) if i.source is Source.PAYOUT]
+            is_booked = any(i.source is Source.BANK for i in near)
+            if is_booked and not payouts and comes_to_nothing(near):
+                matches.add(("GROUP_SUM", frozenset(i.id for i in (failed, *near))))
+                free[:] = [i for i in free if i is not failed and i not in near]
     if leg is not Leg.CONTENT:
         pair(
             "REFERENCE", [p for p in all_pairs(leg, free) if same(*p) and p[0].tokens & p[1].tokens]
@@ -69,7 +78,8 @@ def wanted(
     edges: list[tuple[Item, Item]] = []
     if leg is Leg.BANKED:
         alone = [i for i in free if not any(linked(leg, i, o) for o in free if o is not i)]
-        first = [p for p in all_pairs(leg, alone) if same(*p) and in_window(*p)]
+        payouts = [i for i in alone if i.source is not Source.ADJUSTMENT]
+        first = [p for p in all_pairs(leg, payouts) if same(*p) and in_window(*p)]
         good = [p for p in first if p[0].state is State.BOOKED]
         used = {i.id for p in good for i in p}
         poor = [p for p in first if p not in good and not {p[0].id, p[1].id} & used]
@@ -105,7 +115,7 @@ def has_part(leg: Leg, i: Item) -> bool:
 
 def all_pairs(leg: Leg, free: list[Item]) -> list[tuple[Item, Item]]:
     left, right = SIDES[leg]
-    return [(a, b) for a in free for b in free if a.source is left and b.source is right]
+    return [(a, b) for a in free for b in free if a.source in left and b.source in right]
 
 
 def same(a: Item, b: Item) -> bool:
@@ -122,11 +132,21 @@ def linked(leg: Leg, a: Item, b: Item) -> bool:
 
 def balanced(leg: Leg, group: list[Item]) -> bool:
     left, right = SIDES[leg]
-    if {i.source for i in group} != {left, right}:
+    if not {i.source for i in group} & left or not {i.source for i in group} & right:
         return False
     return all(
-        sum(i.amount_minor for i in group if i.source is left and i.currency == currency)
-        == sum(i.amount_minor for i in group if i.source is right and i.currency == currency)
+        sum(i.amount_minor for i in group if i.source in left and i.currency == currency)
+        == sum(i.amount_minor for i in group if i.source in right and i.currency == currency)
+        for currency in {i.currency for i in group}
+    )
+
+
+def comes_to_nothing(group: list[Item]) -> bool:
+    """The lines of a bank less what adjusts them, in each currency."""
+    left = [i for i in group if i.source is Source.ADJUSTMENT]
+    return all(
+        sum(i.amount_minor for i in group if i.currency == currency and i not in left)
+        == sum(i.amount_minor for i in left if i.currency == currency)
         for currency in {i.currency for i in group}
     )
 
@@ -167,7 +187,7 @@ def clusters(free: list[Item], near: object) -> list[list[Item]]:
 
 def named(leg: Leg, group: list[Item], ties: set[ItemKey]) -> set[tuple[str, Members]]:
     names = frozenset(i.id for i in group)
-    two = len({i.source for i in group}) == 2
+    two = all({i.source for i in group} & side for side in SIDES[leg])
     if leg is Leg.CONTENT:
         if any(i.content is Content.IN_PROGRESS for i in group):
             return {("CONTENT_LATE", names)}
@@ -189,7 +209,7 @@ def named(leg: Leg, group: list[Item], ties: set[ItemKey]) -> set[tuple[str, Mem
     for i in group:
         if i.source is Source.BANK:
             kind = "DEBIT_UNEXPECTED" if i.amount_minor < 0 else "BANK_UNEXPECTED"
-        elif i.source is Source.PAYOUT:
+        elif i.source in (Source.PAYOUT, Source.ADJUSTMENT):
             kind = "PAYOUT_NOT_IN_BANK"
         else:
             kind = "LEDGER_MISSING" if i.source is Source.STRIPE else "STRIPE_MISSING"

@@ -1,36 +1,31 @@
 """Adjustments: what they may post, who agrees, and that each is posted once, whatever is killed."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from psycopg import errors
 
+from ledger.v1.direction_pb2 import DIRECTION_CREDIT, DIRECTION_DEBIT
 from ledger.v1.transaction_pb2 import Transaction
 from ledger.v1.transaction_reads_pb2 import ListTransactionsRequest
 from reconciliation.adjusting import store
 from reconciliation.adjusting.adjustment import (
-    Accounts,
-    AdjustmentError,
     AdjustmentRules,
     AdjustmentState,
-    check_accounts,
     ledger_request_id,
-    pattern_problem,
-    postings,
 )
 from reconciliation.adjusting.asking import Asking
 from reconciliation.adjusting.posting import MATCHED_OTHERWISE, AdjustmentPoster
 from reconciliation.breaks.deciding import Deciding
 from reconciliation.finance_policy import BUNDLED_FINANCE, FinanceError, read_finance
-from reconciliation.matching.item import Leg
+from reconciliation.matching.item import ItemKey, Leg, Source
 from reconciliation.sources.ledger import items_of
 from reconciliation.v1 import adjustment_service_pb2 as pb
+from reconciliation.v1 import reconciliation_pb2 as messages
 from reconciliation.v1.adjustment_service_pb2_grpc import AdjustmentServiceStub
 from runtime.loops import is_unavailable
 from runtime.notifier import Notifier
@@ -40,84 +35,16 @@ from tests.ledger.running import serving
 from tests.plugin import NewDatabase
 from tests.reconciliation.books import Books
 from tests.reconciliation.people import breaks, refusal
+from tests.reconciliation.test_adjustment_rules import AT_STRIPE, BANK, FEES, PLACE, RULES
 from tests.reconciliation.test_matching_enforcement import Kill
-from tests.reconciliation.town import AT_STRIPE, Town, town_of
+from tests.reconciliation.town import Town, town_of
 from tests.reconciliation.worlds import item, key
 
-FEES = "main/eur/fees"
-RULES = AdjustmentRules(("*/*/stripe/**", "*/*/fees", "*/eur/income"), {"EUR": 50})
-PLACE = Accounts("EUR", AT_STRIPE, FEES)
 FINANCE = (
     BUNDLED_FINANCE.read_text()
-    .replace("accounts = []", 'accounts = ["*/*/stripe/**", "*/*/fees"]')
+    .replace("accounts = []", 'accounts = ["*/*/stripe/**", "*/*/fees", "main/eur/bank"]')
     .replace("[adjustments.four_eyes_over]", "[adjustments.four_eyes_over]\nEUR = 50")
 )
-CODES = st.sampled_from(["EUR", "USD", "JPY"])
-AMOUNTS = st.integers(-1_000, 1_000).filter(bool)
-
-
-@pytest.mark.parametrize(
-    ("account", "allowed"),
-    [
-        ("main/eur/stripe/pending", True),
-        ("us/usd/stripe/a/b", True),
-        ("us/usd/stripe", False),
-        ("us/usd/fees", True),
-        ("us/usd/fees/more", False),
-        ("us/fees", False),
-        ("us/usd/income", False),
-        ("us/eur/income", True),
-        ("fees", False),
-    ],
-)
-def test_accounts_are_allowed_by_their_parts(account: str, allowed: bool) -> None:
-    assert RULES.allows(account) is allowed
-    assert not AdjustmentRules().allows(account)
-
-
-def test_patterns_are_checked() -> None:
-    for pattern in ("fees", "a//b", "**/fees", "a/f*", "a/b c", "/a/b"):
-        assert pattern_problem(pattern) is not None, pattern
-    assert pattern_problem("a/*/b-1.c_d/**") is None
-
-
-@given(st.dictionaries(CODES, AMOUNTS, min_size=1))
-def test_what_is_posted_makes_both_sides_equal(differences: Mapping[str, int]) -> None:
-    """By the accounts' sums: the balance moves by the difference, and each currency is balanced."""
-    places = [Accounts(code, f"m/{code.lower()}/stripe/x", "m/fees") for code in differences]
-    moved: dict[Any, int] = {}
-    for each in postings(differences, places):
-        assert each.amount_minor > 0
-        signed = each.amount_minor if each.is_debit else -each.amount_minor
-        moved[each.account, each.currency] = moved.get((each.account, each.currency), 0) + signed
-    for place in places:
-        code = place.currency
-        assert differences[code] + moved[place.balance_account, code] == 0
-        assert moved[place.balance_account, code] + moved[place.counter_account, code] == 0
-
-
-def test_two_people_are_needed_above_the_limit_and_where_there_is_none() -> None:
-    assert not RULES.needs_two({"EUR": 50})
-    assert not RULES.needs_two({"EUR": -50})
-    assert RULES.needs_two({"EUR": 51})
-    assert RULES.needs_two({"EUR": -51})
-    assert RULES.needs_two({"EUR": 1, "USD": 1})
-    assert AdjustmentRules().needs_two({"EUR": 1})
-
-
-def test_accounts_are_those_that_the_break_needs() -> None:
-    check_accounts("main", {"EUR": 5}, [PLACE], RULES)
-    for accounts, why in [
-        ([], "accounts for exactly EUR"),
-        ([PLACE, PLACE], "accounts for exactly EUR"),
-        ([PLACE, replace(PLACE, currency="USD")], "accounts for exactly EUR"),
-        ([replace(PLACE, balance_account="us/eur/stripe/pending")], "is no account below main/eur"),
-        ([replace(PLACE, balance_account=FEES)], "is no account below"),
-        ([replace(PLACE, counter_account="main/eur/stripe/available")], "at Stripe, too"),
-        ([replace(PLACE, counter_account="main/eur/bank")], "may not touch main/eur/bank"),
-    ]:
-        with pytest.raises(AdjustmentError, match=why):
-            check_accounts("main", {"EUR": 5}, accounts, RULES)
 
 
 @pytest.mark.parametrize(
@@ -146,24 +73,27 @@ def test_what_is_wrong_in_the_file_is_said(old: str, new: str, why: str, tmp_pat
 
 @pytest.fixture
 async def town(
-    books: Books, reconciliation_url: str, new_database: NewDatabase, tmp_path: Path
+    books: Books, reconciliation_url: str, service_database: NewDatabase, tmp_path: Path
 ) -> AsyncIterator[Town]:
     file = tmp_path / "finance.toml"
     file.write_text(FINANCE)
     async with town_of(
         books,
         reconciliation_url,
-        new_database("ledger"),
+        service_database("ledger"),
         tmp_path / "certificates",
         finance_file=file,
     ) as town:
         await town.ledger.account(FEES)
+        await town.ledger.account(BANK)
         yield town
 
 
-def asked(number: int, break_id: int, counter: str = FEES) -> pb.AdjustBreakRequest:
+def asked(
+    number: int, break_id: int, counter: str = FEES, balance: str = AT_STRIPE
+) -> pb.AdjustBreakRequest:
     place = pb.AdjustmentAccounts(
-        currency_code="EUR", balance_account=AT_STRIPE, counter_account=counter
+        currency_code="EUR", balance_account=balance, counter_account=counter
     )
     return pb.AdjustBreakRequest(
         request_id=f"adjust-{number}", break_id=break_id, accounts=[place], note="Stripe is right"
@@ -220,19 +150,63 @@ async def test_the_difference_is_posted_and_completes_the_match(town: Town) -> N
     assert await breaks(town.decided) == []
 
 
+async def test_what_the_bank_took_is_posted_and_completes_the_match(town: Town) -> None:
+    """A fee of a payout, and one of its own line that names nothing, which two people agree to."""
+    ann = await town.stub("ann.example", AdjustmentServiceStub)
+    bob = await town.stub("bob.example", AdjustmentServiceStub)
+    await town.books.give(item("PAYOUT", "po_1", 100, "trace"), item("BANK", "b1", 85, "trace"))
+    await town.books.run()
+    (differs,) = await breaks(town.decided)
+    assert differs.kind == messages.BREAK_KIND_BANK_AMOUNT
+    made = (await ann.AdjustBreak(asked(1, differs.break_id, balance=BANK))).adjustment
+    assert [(a.currency_code, a.minor_units) for a in made.amounts] == [("EUR", -15)]
+    done = await ended(ann, made.adjustment_id)
+    assert (done.state, done.failure) == (pb.ADJUSTMENT_STATE_COMPLETED, "")
+    entries = (await town.ledger.get(done.ledger_sequence)).transaction.entries
+    assert sorted((e.account, e.amount.minor_units, e.direction) for e in entries) == [
+        (BANK, 15, DIRECTION_CREDIT),
+        (FEES, 15, DIRECTION_DEBIT),
+    ]
+    stand = await town.books.stand()
+    ((rule, members),) = stand[Leg.BANKED][0]
+    adjusts = ItemKey(Source.ADJUSTMENT, "main", f"{done.ledger_request_id}:EUR")
+    assert (rule, members) == (
+        "GROUP_SUM",
+        {key("PAYOUT", "po_1"), key("BANK", "b1"), adjusts},
+    )
+    # It is nothing at Stripe.
+    assert stand[Leg.BOOKED] == (set(), set())
+
+    await town.books.give(item("BANK", "b2", -51))
+    await town.books.later(days=5)
+    (debit,) = await breaks(town.decided)
+    assert debit.kind == messages.BREAK_KIND_DEBIT_UNEXPECTED
+    waits = (await ann.AdjustBreak(asked(2, debit.break_id, balance=BANK))).adjustment
+    assert waits.state == pb.ADJUSTMENT_STATE_ASKED
+    agreed = (await bob.AdjustBreak(asked(3, debit.break_id, balance=BANK))).adjustment
+    assert (agreed.adjustment_id, agreed.approver) == (waits.adjustment_id, "bob.example")
+    assert (await ended(bob, waits.adjustment_id)).state == pb.ADJUSTMENT_STATE_COMPLETED
+    rules = {rule for rule, _ in (await town.books.stand())[Leg.BANKED][0]}
+    assert rules == {"GROUP_SUM", "PERSON"}
+    assert await breaks(town.decided) == []
+
+
 async def test_what_cannot_be_adjusted_is_said_and_what_failed_may_be_asked_again(
     town: Town,
 ) -> None:
     ann = await town.stub("ann.example", AdjustmentServiceStub)
     await town.books.give(item("BANK", "b1", 5), item("STRIPE", "txn_1", 30, "ch_1"))
     await town.book("ch_2", 7)
-    await town.books.later(days=5)
+    await town.books.give(item("PAYOUT", "po_1", 12))
+    await town.books.later(days=9)
     of = {b.items[0].key: b.break_id for b in await breaks(town.decided)}
-    for name in ("b1", "ch_2:EUR"):
+    for name in ("po_1", "ch_2:EUR"):
         refused = await refusal(ann.AdjustBreak(asked(len(name), of[name])))
         assert refused == ("BREAK_NOT_ADJUSTABLE", {"break_id": str(of[name])})
-    why = await refusal(ann.AdjustBreak(asked(1, of["txn_1"], "main/eur/bank")))
-    assert why == ("ADJUSTMENT_NOT_ALLOWED", {"why": "adjustments may not touch main/eur/bank"})
+    why = await refusal(ann.AdjustBreak(asked(1, of["txn_1"], "main/eur/suspense")))
+    assert why == ("ADJUSTMENT_NOT_ALLOWED", {"why": "adjustments may not touch main/eur/suspense"})
+    why = await refusal(ann.AdjustBreak(asked(2, of["b1"])))
+    assert why == ("ADJUSTMENT_NOT_ALLOWED", {"why": f"{AT_STRIPE} is not {BANK}"})
     assert (await refusal(ann.AdjustBreak(asked(9, 99))))[0] == "BREAK_NOT_FOUND"
     none = ann.GetAdjustment(pb.GetAdjustmentRequest(adjustment_id=99))
     assert await refusal(none) == ("ADJUSTMENT_NOT_FOUND", {"adjustment_id": "99"})
@@ -296,8 +270,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(books: Books, new_database: NewDatabase) -> AsyncIterator[Desk]:
-    async with serving(new_database("ledger"), books.clock) as served:
+async def desk(books: Books, service_database: NewDatabase) -> AsyncIterator[Desk]:
+    async with serving(service_database("ledger"), books.clock) as served:
         ledger = served.client
         await ledger.create_ledger()
         for account in (AT_STRIPE, FEES):
@@ -443,9 +417,3 @@ def test_the_database_keeps_the_order_of_steps(books: Books, reconciliation_url:
         for table in ("adjustment", "adjustment_step"):
             with pytest.raises(errors.RestrictViolation):
                 owner.execute(f"DELETE FROM {table}".encode())
-
-
-def test_the_transaction_of_a_request_is_always_the_same() -> None:
-    one = ledger_request_id("adjust-1")
-    assert one == ledger_request_id("adjust-1") != ledger_request_id("adjust-2")
-    assert len(one) <= 128

@@ -12,7 +12,13 @@ from reconciliation.matching.calendars import (
     Calendars,
     read_calendars,
 )
-from reconciliation.matching.policy import BUNDLED_POLICY, BreakKind, PolicyError, read_policy
+from reconciliation.matching.policy import (
+    BUNDLED_POLICY,
+    BreakKind,
+    Patience,
+    PolicyError,
+    read_policy,
+)
 
 Write = Callable[[str], Path]
 
@@ -34,6 +40,9 @@ def test_the_bundled_policy_has_ages_for_all_kinds() -> None:
     since, calendar = datetime(2026, 11, 30, tzinfo=UTC), policy.calendars.of("any")
     assert ages.due.after(since, calendar) - since == timedelta(minutes=15)
     assert ages.overdue.after(since, calendar) - since == timedelta(hours=4)
+    assert policy.patience == Patience(
+        answer=timedelta(minutes=15), sweep=timedelta(minutes=15), report=timedelta(hours=36)
+    )
     assert policy.bank_window("any", date(2026, 12, 24)) == (date(2026, 12, 23), date(2027, 1, 4))
 
 
@@ -53,6 +62,10 @@ def test_the_bundled_policy_has_ages_for_all_kinds() -> None:
         ('version = "2026-11-30"', 'version = ""', "version: is not a text"),
         ('action = "choose which belong together"', 'action = ""', "action: is not of 1 to 200"),
         ("[bank_window]", "[bank_window", "is no TOML"),
+        ('answer = "15 min"', 'answer = "now"', r"\[patience\] answer: is not a number of"),
+        ('sweep = "15 min"', 'sweep = "1 bd"', r"\[patience\] sweep: is not a number of"),
+        ('report = "36 h"', 'report = "36"', r"\[patience\] report: is not"),
+        ('report = "36 h"', "", r"\[patience\]: lacks report"),
     ],
 )
 def test_a_policy_that_is_wrong_is_refused_by_its_place(

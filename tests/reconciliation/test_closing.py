@@ -55,9 +55,9 @@ from tests.reconciliation.worlds import START, item
 
 @pytest.fixture
 async def town(
-    books: Books, reconciliation_url: str, new_database: NewDatabase, tmp_path: Path
+    books: Books, reconciliation_url: str, service_database: NewDatabase, tmp_path: Path
 ) -> AsyncIterator[Town]:
-    ledger_url = new_database("ledger")
+    ledger_url = service_database("ledger")
     async with town_of(books, reconciliation_url, ledger_url, tmp_path / "certificates") as town:
         yield town
 
@@ -316,9 +316,9 @@ async def test_a_period_stays_open_while_something_of_it_has_not_come(books: Boo
 
 
 async def test_the_ledger_is_behind_until_what_it_recorded_is_taken_and_sealed(
-    books: Books, new_database: NewDatabase
+    books: Books, service_database: NewDatabase
 ) -> None:
-    ledger_url = new_database("ledger")
+    ledger_url = service_database("ledger")
     async with serving(ledger_url, books.clock, seal_interval_ms=HOUR_MS) as served:
         client = served.client
         await client.create_ledger()

@@ -10,7 +10,7 @@ from psycopg import errors
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from reconciliation.matching.item import Leg
+from reconciliation.matching.item import Leg, State
 from reconciliation.part import DATABASE_ROLE
 from runtime.loops import is_unavailable
 from tests.reconciliation.books import Books
@@ -63,11 +63,13 @@ def acting(url: str) -> psycopg.Connection[Any]:
     return connection
 
 
-def match(connection: psycopg.Connection[Any], *rows: tuple[int, int, int, int]) -> None:
+def match(
+    connection: psycopg.Connection[Any], *rows: tuple[int, int, int, int], leg: str = "BOOKED"
+) -> None:
     """Adds matches by (match, item, generation, amount)."""
     matches, items, generations, amounts = zip(*rows, strict=True)
     connection.execute(
-        MATCH,
+        MATCH.replace("'BOOKED'", f"'{leg}'").encode(),
         {
             "matches": list(matches),
             "items": list(items),
@@ -105,6 +107,62 @@ def test_sums_are_exact_and_allocations_within_their_items(
     with pytest.raises(errors.CheckViolation, match=sums):
         match(session, (1, s1, 0, 100), (1, ids["minus"], 0, -100))
     match(session, (1, l1, 0, 100), (1, s1, 0, 100))
+
+
+async def test_nothing_is_taken_of_a_payout_that_came_back_and_of_no_other(
+    books: Books, session: psycopg.Connection[Any]
+) -> None:
+    payout, other = item("PAYOUT", "po_1", 100, "t"), item("PAYOUT", "po_2", 100)
+    await books.give(payout, other, item("BANK", "b1", 100, "t"))
+    await books.run()
+    assert {rule for rule, _ in (await books.stand())[Leg.BANKED][0]} == {"REFERENCE"}
+    back = item("BANK", "b2", -100, "t")
+    await books.give(item("PAYOUT", "po_1", 100, state=State.RETURNED, revision=2), back)
+    await books.run()
+    ((rule, members),) = (await books.stand())[Leg.BANKED][0]
+    assert (rule, {member.key for member in members}) == ("GROUP_SUM", {"po_1", "b1", "b2"})
+    rows = await books.rows(
+        "SELECT i.key, s.amount_minor FROM standing AS s INNER JOIN item AS i"
+        " ON s.item_id = i.ordinal INNER JOIN item_match AS m ON s.match_id = m.match_id"
+        " WHERE m.rule = 'GROUP_SUM' ORDER BY i.key"
+    )
+    assert rows == [("b1", 100), ("b2", -100), ("po_1", 0)]
+    ids = {row.key: row.item_id for row in await books.rows("SELECT key, item_id FROM item")}
+    await books.give(item("BANK", "b3", 0))
+    (b3,) = await books.rows("SELECT item_id FROM item WHERE key = 'b3'")
+    with pytest.raises(errors.CheckViolation, match="exceeds its item"):
+        match(session, (99, ids["po_2"], 1, 0), (99, b3.item_id, 0, 0), leg="BANKED")
+
+
+async def test_sums_are_equal_in_each_currency_of_a_match(
+    books: Books, ids: dict[str, int], session: psycopg.Connection[Any]
+) -> None:
+    await books.give(item("LEDGER", "l yen", 100, currency="JPY"), item("LEDGER", "l yen 2", 99))
+    known = {row.key: row.item_id for row in await books.rows("SELECT key, item_id FROM item")}
+    euros = [(1, ids["l1"], 0, 100), (1, ids["s1"], 0, 100)]
+    for yens in (
+        [(1, known["l yen"], 0, 99), (1, ids["yen"], 0, 100)],
+        # One euro more and one yen less come to nothing and agree in neither.
+        [(1, known["l yen 2"], 0, 1), (1, known["l yen"], 0, 99), (1, ids["yen"], 0, 100)],
+    ):
+        with pytest.raises(errors.CheckViolation, match="the two sides"):
+            match(session, *euros, *yens)
+    match(session, *euros, (1, known["l yen"], 0, 100), (1, ids["yen"], 0, 100))
+
+
+def test_all_of_a_match_is_in_its_leg(
+    ids: dict[str, int], session: psycopg.Connection[Any]
+) -> None:
+    with pytest.raises(errors.CheckViolation, match="no place in its leg"):
+        session.execute(
+            "WITH made AS ("
+            " INSERT INTO item_match (match_id, leg, rule, change_number, client, note)"
+            " VALUES (1, 'BOOKED', 'REFERENCE', 1, '', ''))"
+            " INSERT INTO standing (leg, item_id, generation, match_id, amount_minor)"
+            " VALUES ('BOOKED', %(l1)s, 0, 1, 100), ('BOOKED', %(s1)s, 0, 1, 100),"
+            " ('CONTENT', %(s2)s, 0, 1, 100)",
+            ids,
+        )
 
 
 def test_an_item_is_in_one_match_that_stands(

@@ -104,7 +104,7 @@ def returned(i: Item) -> bool:
 
 
 def with_tolerance(self: Any, keys: Any) -> bool:
-    if len({k.source for k in keys}) != 2:
+    if not self.leg.has_both_sides(k.source for k in keys):
         return False
     sums = differences(self.leg, (self.free[k] for k in keys))
     return all(abs(amount) <= 40 for amount in sums.values())
@@ -113,7 +113,7 @@ def with_tolerance(self: Any, keys: Any) -> bool:
 def first_candidate(self: Any, edges: Any, rule: Rule) -> None:
     for k in sorted(edges):
         left = [other for other in sorted(edges[k]) if other in self.free]
-        if k in self.free and k.source is self.leg.left and left:
+        if k in self.free and self.leg.is_left(k.source) and left:
             self._take(rule, [k, left[0]])
 
 
@@ -235,13 +235,46 @@ def test_a_payout_that_failed_is_said_so_whatever_amounts_the_bank_has_booked() 
     failed = item("PAYOUT", "po_1", 100, "trace", state=State.RETURNED)
     halves = [item("BANK", "b1", 60, "trace"), item("BANK", "b2", 40, "trace")]
     back = item("BANK", "b3", -100, "trace")
-    for lines in ([*halves, back], [back], [halves[0]]):
+    for lines in ([back], [halves[0]], [*halves, item("BANK", "b3", -99, "trace")]):
         matches, (left,) = one(Leg.BANKED, failed, *lines)
         assert (matches, left.kind) == ([], BreakKind.RETURNED)
         assert left.amounts == (("EUR", 100),)
     # One that stands and has to do with the same line is another amount.
     other = item("PAYOUT", "po_2", 7, "trace")
     assert [d.kind for d in one(Leg.BANKED, failed, other, back)[1]] == [BreakKind.BANK_AMOUNT]
+
+
+def test_a_payout_that_the_bank_booked_and_sent_back_is_matched_with_both() -> None:
+    failed = item("PAYOUT", "po_1", 100, "trace", state=State.RETURNED)
+    credit, back = item("BANK", "b1", 100, "trace"), item("BANK", "b2", -100, "trace")
+    outcome = reconciled([failed, credit, back])[Leg.BANKED]
+    (match,) = outcome.matches
+    assert outcome.differences == ()
+    assert {a.item.key: a.amount_minor for a in match.allocations} == {
+        "po_1": 0,
+        "b1": 100,
+        "b2": -100,
+    }
+    assert match.rule is Rule.GROUP_SUM
+    # In parts, or with what the bank took and was adjusted.
+    halves = [item("BANK", "b3", 60, "trace"), item("BANK", "b4", 40, "trace")]
+    cost = [item("BANK", "b5", -5, "trace"), item("ADJUSTMENT", "a1", -5, "trace")]
+    for lines in ([*halves, back], [credit, back, *cost]):
+        matches, left = one(Leg.BANKED, failed, *lines)
+        assert (len(matches), left) == (1, [])
+    # Before it failed, and where another payout is named by them, it is as it was.
+    stands = item("PAYOUT", "po_1", 100, "trace")
+    matches, left = one(Leg.BANKED, stands, credit, back)
+    assert matches == [(Rule.REFERENCE, ["b1", "po_1"])]
+    assert [d.kind for d in left] == [BreakKind.DEBIT_UNEXPECTED]
+    other = item("PAYOUT", "po_2", 7, "trace")
+    assert [d.kind for d in one(Leg.BANKED, failed, other, credit, back)[1]] == [
+        BreakKind.RETURNED,
+        BreakKind.BANK_AMOUNT,
+    ]
+    # What a person has revoked is not matched again.
+    revoked = Decided(revoked=frozenset({(Leg.BANKED, match.members)}))
+    assert reconciled([failed, credit, back], revoked)[Leg.BANKED].matches == ()
 
 
 def test_a_movement_that_is_booked_in_parts_does_not_lose_them_to_another_that_is_wrong() -> None:
@@ -256,6 +289,31 @@ def test_a_movement_that_is_booked_in_parts_does_not_lose_them_to_another_that_i
     matches, (left,) = one(Leg.BOOKED, *booked, won)
     assert matches == [(Rule.GROUP_SUM, ["l1:GBP", "l2:EUR", "l2:GBP", "txn_1"])]
     assert (left.kind, left.amounts) == (BreakKind.LEDGER_MISSING, (("EUR", -94),))
+
+
+def test_an_adjustment_is_beside_the_payout_and_alone_it_says_so() -> None:
+    payout, line = item("PAYOUT", "po_1", 100, "trace"), item("BANK", "b1", 85, "trace")
+    fee = item("ADJUSTMENT", "a1", -15, "trace")
+    assert one(Leg.BANKED, payout, line, fee) == (
+        [(Rule.GROUP_SUM, ["a1", "b1", "po_1"])],
+        [],
+    )
+    # It goes with a line by a reference, and not by its amount.
+    assert one(Leg.BANKED, fee, item("BANK", "b2", -15, "trace"))[0] == [
+        (Rule.REFERENCE, ["a1", "b2"])
+    ]
+    matches, left = one(Leg.BANKED, fee, item("BANK", "b2", -15))
+    assert matches == []
+    assert [d.kind for d in left] == [BreakKind.PAYOUT_NOT_IN_BANK, BreakKind.DEBIT_UNEXPECTED]
+    assert left[0].sentence.startswith("The adjustment a1 goes with nothing of the bank's: -0.15")
+    # With a payout that is not in the bank either, each is one of its own.
+    _, left = one(Leg.BANKED, payout, fee)
+    assert [(d.kind, d.amounts) for d in left] == [
+        (BreakKind.PAYOUT_NOT_IN_BANK, (("EUR", -15),)),
+        (BreakKind.PAYOUT_NOT_IN_BANK, (("EUR", 100),)),
+    ]
+    assert [d.kind for d in one(Leg.BANKED, fee, line)[1]] == [BreakKind.BANK_AMOUNT]
+    assert not takes_part(Leg.BOOKED, fee)
 
 
 def test_a_retry_of_a_payout_that_failed_gets_the_line() -> None:

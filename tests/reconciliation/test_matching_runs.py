@@ -13,6 +13,8 @@ from reconciliation.items.source import MAX_BATCH_ITEMS
 from reconciliation.matching.item import Content, Item, ItemError, Leg, Source, State, folded
 from reconciliation.matching.reconciling import reconcile
 from reconciliation.matching.rules import popular_of
+from reconciliation.runs import store
+from reconciliation.runs.store import Paired, pair_isolated
 from tests.reconciliation.books import POLICY, Books, Stand
 from tests.reconciliation.worlds import GROUPS, START, TOKENS, drawn, item, key
 
@@ -77,6 +79,89 @@ async def test_a_pair_that_has_to_do_with_nothing_else_is_matched(books: Books) 
     await books.run()
     assert await books.stand() == wanted(items)
     assert await books.rows("SELECT FROM difference") == []
+
+
+@pytest.mark.parametrize("tokens", [(), ("trace",), ("other",)])
+async def test_a_pair_of_which_more_is_known_already_is_no_pair_alone(
+    books: Books, tokens: tuple[str, ...]
+) -> None:
+    """Its revision came in the same batch: the payout failed, or is not final."""
+    books.matcher = books.with_batches(2_000)
+    items = []
+    for state in (State.RETURNED, State.PENDING):
+        payout = item("PAYOUT", f"po_{state}", 100, f"trace {state}")
+        line = item("BANK", f"b_{state}", 100, f"trace {state}")
+        named = [f"{token} {state}" for token in tokens]
+        later = item("PAYOUT", payout.key, 100, *named, revision=2, state=state)
+        items += [payout, line, later]
+    await books.give(*items)
+    await books.run()
+    assert await books.stand() == wanted(items)
+    assert (await books.stand())[Leg.BANKED][0] == set()
+
+
+async def test_a_reference_that_an_older_item_has_keeps_a_pair_from_being_alone(
+    books: Books,
+) -> None:
+    """Whichever of the two has it, and whatever the other one is."""
+    older = [item("LEDGER", "old 1", 7, "ch_1"), item("PAYOUT", "old 2", 9, "ch_2")]
+    await books.give(*older)
+    await books.run()
+    newer = [
+        item("LEDGER", "l1", 5, "txn_1", "ch_1"),
+        item("STRIPE", "s1", 5, "txn_1"),
+        item("LEDGER", "l2", 5, "txn_2"),
+        item("STRIPE", "s2", 5, "txn_2", "ch_2"),
+        item("LEDGER", "l3", 5, "txn_3", "ch_3"),
+        item("STRIPE", "s3", 5, "txn_3", "ch_3"),
+    ]
+    await books.give(*newer)
+    await books.run()
+    assert await books.stand() == wanted([*older, *newer])
+
+
+async def test_what_is_alone_but_for_one_thing_is_left_to_the_rules(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    async def paired(*given: Any) -> Paired:
+        found.append(await pair_isolated(*given))
+        return found[-1]
+
+    monkeypatch.setattr(store, "pair_isolated", paired)
+    books.matcher = books.with_batches(2_000)
+    items = [
+        # Another currency, another amount, another corridor.
+        item("LEDGER", "l1", 5, "a"),
+        item("STRIPE", "s1", 5, "a", currency="JPY"),
+        item("LEDGER", "l2", 5, "b"),
+        item("STRIPE", "s2", 6, "b"),
+        item("LEDGER", "l3", 5, "c"),
+        item("STRIPE", "s3", 5, "c", corridor="other"),
+        # Two of one side, and sources of no leg in common.
+        item("LEDGER", "l4", 5, "d"),
+        item("LEDGER", "l5", 5, "d"),
+        item("LEDGER", "l6", 5, "e"),
+        item("PAYOUT", "p6", 5, "e"),
+        # A chain.
+        item("LEDGER", "l7", 5, "f"),
+        item("STRIPE", "s7", 5, "f", "g"),
+        item("BANK", "b7", 5, "g"),
+        item("LEDGER", "l8", 5, "h"),
+        item("STRIPE", "s8", 5, "h", state=State.PENDING),
+        # And one of each that is alone.
+        item("LEDGER", "l9", -5, "i", "j"),
+        item("STRIPE", "s9", -5, "j", "i", "k"),
+        item("PAYOUT", "p9", 5, "l"),
+        item("BANK", "b9", 5, "l"),
+    ]
+    await books.give(*items)
+    await books.run()
+    assert await books.stand() == wanted(items)
+    (once,) = found
+    assert once.pairs == {Leg.BOOKED: 1, Leg.BANKED: 1}
+    assert len(once.remaining) == len(items) - 4
 
 
 @pytest.fixture

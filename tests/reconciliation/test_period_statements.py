@@ -36,6 +36,7 @@ LEGS = {
     Source.STRIPE: [Leg.BOOKED, Leg.CONTENT],
     Source.PAYOUT: [Leg.CONTENT, Leg.BANKED],
     Source.BANK: [Leg.BANKED],
+    Source.ADJUSTMENT: [Leg.BANKED],
 }
 
 

@@ -1,5 +1,6 @@
 """Closed periods exported and checked offline: proven, and one flipped byte is found."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from reconciliation.sources.stripe_items import balance_transaction_item, payout
 from reconciliation.verify.__main__ import main
 from reconciliation.verify.bank import BankBooks, FileLeaf, read_file_leaf
 from reconciliation.verify.leaves import LeafError
+from reconciliation.verify.ledger_log import LedgerLog
 from reconciliation.verify.offline import Finding, verify
 from reconciliation.verify.sources import item_of, read_source, strays
 from runtime.child_process import nameless_file
@@ -53,10 +55,10 @@ ONE_DAY = timedelta(days=1)
 
 @pytest.fixture
 async def town(
-    books: Books, reconciliation_url: str, new_database: NewDatabase, tmp_path: Path
+    books: Books, reconciliation_url: str, service_database: NewDatabase, tmp_path: Path
 ) -> AsyncIterator[Town]:
     folder = tmp_path / "certificates"
-    async with town_of(books, reconciliation_url, new_database("ledger"), folder) as town:
+    async with town_of(books, reconciliation_url, service_database("ledger"), folder) as town:
         yield town
 
 
@@ -203,7 +205,7 @@ def statement(lines: list[Booked], first: date, last: date, opening: int) -> byt
 async def test_lines_are_proven_from_the_bytes_of_the_banks_files(
     books: Books,
     reconciliation_url: str,
-    new_database: NewDatabase,
+    service_database: NewDatabase,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -218,7 +220,7 @@ async def test_lines_are_proven_from_the_bytes_of_the_banks_files(
         bank_accounts_file=accounts,
     )
     certificates, folder = tmp_path / "certificates", tmp_path / "export"
-    urls = reconciliation_url, new_database("ledger")
+    urls = reconciliation_url, service_database("ledger")
     async with town_of(books, *urls, certificates, bank_accounts_file=accounts) as town:
         await fed(town, "ch_1", 100)
         await town.books.give(payout_item(paid_out(100), 1))
@@ -408,3 +410,26 @@ def test_it_needs_neither_grpc_nor_a_database() -> None:
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert {"grpc", "psycopg", "sqlalchemy", "aiohttp"}.isdisjoint(ran.stdout.split())
+
+
+def test_the_log_says_what_adjustments_do_to_the_bank(tmp_path: Path) -> None:
+    def leaf(number: int, kind: str) -> str:
+        entries = [
+            {
+                "account": account,
+                "effect": "POST",
+                "direction": direction,
+                "amount": "15",
+                "currency": "EUR",
+            }
+            for account, direction in (("main/eur/bank", "CREDIT"), ("main/eur/fees", "DEBIT"))
+        ]
+        metadata = {"kind": kind}
+        return json.dumps({"request_id": f"r{number}", "entries": entries, "metadata": metadata})
+
+    path = tmp_path / "transactions.jsonl"
+    lines = [leaf(1, "payout_paid"), leaf(2, "reconciliation.adjustment")]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    log = LedgerLog(path, set())
+    assert (dict(log.moved), dict(log.adjusted)) == ({}, {("main", "r2:EUR"): -15})
+    assert log.sequences == {("main", "r2:EUR"): 2}

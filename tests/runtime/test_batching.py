@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from runtime import deadline
+from runtime import batching, deadline
 from runtime.batching import Batcher, FullError
 
 
@@ -172,3 +172,57 @@ async def test_close_waits_for_what_is_being_written() -> None:
     disk.go_on.set()
     await closing
     assert [result.result() for result in results] == [0, 10]
+
+
+async def test_who_was_just_answered_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GATHERING_STEP_SECONDS", 60.0)
+    disk = Disk()
+    disk.go_on.set()
+    batcher = Batcher(disk.write, max_items=8, gathers=True)
+    await asyncio.gather(*[batcher.submit(number) for number in range(4)])
+    # Of the four and the first to come again nine tenths are four.
+    results = [batcher.submit(4)]
+    await begun()
+    results += [batcher.submit(number) for number in (5, 6)]
+    await begun()
+    assert disk.writes == [[0, 1, 2, 3]]
+    results.append(batcher.submit(7))
+    async with asyncio.timeout(30):
+        await asyncio.gather(*results)
+    assert disk.writes == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    await batcher.close()
+
+
+async def test_who_does_not_come_again_keeps_nobody_waiting() -> None:
+    disk = Disk()
+    disk.go_on.set()
+    batcher = Batcher(disk.write, max_items=8, gathers=True)
+    await asyncio.gather(*[batcher.submit(number) for number in range(8)])
+    async with asyncio.timeout(30):
+        assert await batcher.submit(8) == 80
+    await batcher.close()
+
+
+async def test_a_lone_caller_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GATHERING_STEP_SECONDS", 3_600.0)
+    disk = Disk()
+    disk.go_on.set()
+    batcher = Batcher(disk.write, max_items=8, gathers=True)
+    async with asyncio.timeout(30):
+        for number in range(5):
+            assert await batcher.submit(number) == number * 10
+    assert disk.writes == [[0], [1], [2], [3], [4]]
+    await batcher.close()
+
+
+async def test_a_write_that_is_full_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GATHERING_STEP_SECONDS", 3_600.0)
+    gathering = batching.Gathering(max_items=100)
+    gathering.took(50)
+    waiting = [0]
+    task = asyncio.create_task(gathering.wait(waiting))
+    await begun()
+    assert not task.done()
+    gathering.came(len(waiting), is_full=True)
+    async with asyncio.timeout(30):
+        await task

@@ -28,6 +28,7 @@ INTERNAL = {
     "sandbox.embedded_postgres",
     "sandbox.guardian",
     "tests.nursery",
+    "tests.compliance.forked_builders",
     "tests.ledger.killing.postgres_keeper",
     "tests.protoc_gen_options",
 }

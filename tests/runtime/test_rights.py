@@ -50,7 +50,8 @@ READS_OF_FINANCE = {
         "ListBalanceTransactions ListBalances WatchBalanceTransactions"
     ),
     "gateway.v1.BillingService": "ListInvoices ListSubscriptions WatchBilling",
-    "gateway.v1.ReportService": "ListReports ReadReport",
+    "gateway.v1.ReportService": "ListReports ReadReport ReadReportFile",
+    "gateway.v1.SigmaService": "GetSigmaRun ListSigmaRuns ReadSigmaFile WatchSigmaRuns",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.AdjustmentService": "GetAdjustment",
     "reconciliation.v1.ItemService": "GetItem ListItems",

@@ -18,17 +18,20 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def served(new_database: NewDatabase, clock: ManualClock) -> AsyncIterator[Served]:
+async def served(service_database: NewDatabase, clock: ManualClock) -> AsyncIterator[Served]:
     """A service with a ledger that has everything; it records expiries only with what is booked."""
     still = Limits(sweep_interval_seconds=86_400.0)
-    async with serving(new_database("ledger"), clock, still) as service:
+    async with serving(service_database("ledger"), clock, still) as service:
         await write_history(service.client, clock)
         yield service
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def store(
-    request: pytest.FixtureRequest, new_database: NewDatabase, tmp_path: Path, clock: ManualClock
+    request: pytest.FixtureRequest,
+    new_database: NewDatabase,
+    tmp_path: Path,
+    clock: ManualClock,
 ) -> Store:
     if request.param == "duckdb":
         return DuckDbStore(tmp_path / "books.duckdb", clock)

@@ -23,11 +23,17 @@ from gateway.v1 import (
     payment_service_pb2_grpc,
     payout_pb2,
     payout_service_pb2_grpc,
+    report_pb2,
+    report_service_pb2_grpc,
+    sigma_pb2,
+    sigma_service_pb2_grpc,
 )
 from gateway.v1 import billing_service_pb2 as billing_pb
 from gateway.v1 import dispute_service_pb2 as dispute_pb
 from gateway.v1 import payment_service_pb2 as payment_pb
 from gateway.v1 import payout_service_pb2 as payout_pb
+from gateway.v1 import report_service_pb2 as report_pb
+from gateway.v1 import sigma_service_pb2 as sigma_pb
 from reconciliation.errors import cursor_outdated
 from reconciliation.v1 import reconciliation_pb2, reconciliation_service_pb2_grpc
 from reconciliation.v1 import reconciliation_service_pb2 as break_pb
@@ -69,6 +75,8 @@ class FakeEngine(
     billing_service_pb2_grpc.BillingServiceServicer,
     dispute_service_pb2_grpc.DisputeServiceServicer,
     payout_service_pb2_grpc.PayoutServiceServicer,
+    report_service_pb2_grpc.ReportServiceServicer,
+    sigma_service_pb2_grpc.SigmaServiceServicer,
     reconciliation_service_pb2_grpc.ReconciliationServiceServicer,
     decision_service_pb2_grpc.DecisionServiceServicer,
 ):
@@ -78,6 +86,12 @@ class FakeEngine(
     payments: History = field(default_factory=History)
     moved: History = field(default_factory=History)
     billed: History = field(default_factory=History)
+    paid_out: History = field(default_factory=History)
+    queried: History = field(default_factory=History)
+    # What a file is read as, by the id of its run or report; what is an error is answered.
+    contents: dict[str, bytes | ServiceError] = field(default_factory=dict)
+    reports: list[report_pb2.Report] = field(default_factory=list)
+    read_files: list[str] = field(default_factory=list)
     # As GetPayment answers them.
     as_they_are: dict[str, payment_pb2.Payment] = field(default_factory=dict)
     disputes: list[dispute_pb2.Dispute] = field(default_factory=list)
@@ -131,6 +145,26 @@ class FakeEngine(
         self.billed.messages.append(message)
         self._news.notify()
 
+    def pay_out(self, payout: payout_pb2.Payout) -> None:
+        """A payout changes."""
+        told = payout_pb2.Payout()
+        told.CopyFrom(payout)
+        message = payout_pb.WatchPayoutsResponse(
+            sequence=len(self.paid_out.messages) + 1, epoch=self.paid_out.epoch, payout=told
+        )
+        message.record_time.FromDatetime(self.now)
+        self.paid_out.messages.append(message)
+        self._news.notify()
+
+    def query(self, run: sigma_pb2.SigmaRun) -> None:
+        """A run of a query becomes known, or its file."""
+        message = sigma_pb.WatchSigmaRunsResponse(
+            sequence=len(self.queried.messages) + 1, epoch=self.queried.epoch, run=run
+        )
+        message.record_time.FromDatetime(self.now)
+        self.queried.messages.append(message)
+        self._news.notify()
+
     def break_event(self, told: reconciliation_pb2.Break, kind: str, **more: Any) -> None:
         """Something happens to a break, which is then as it is told."""
         event = reconciliation_pb2.BreakEvent(
@@ -166,6 +200,37 @@ class FakeEngine(
     async def WatchBilling(self, request: Any, context: Any) -> Any:
         async for message in self._watch(self.billed, request, context):
             yield message
+
+    async def WatchPayouts(self, request: Any, context: Any) -> Any:
+        async for message in self._watch(self.paid_out, request, context):
+            yield message
+
+    async def WatchSigmaRuns(self, request: Any, context: Any) -> Any:
+        async for message in self._watch(self.queried, request, context):
+            yield message
+
+    async def ReadSigmaFile(self, request: Any, context: Any) -> Any:
+        content = await self._content(request.run_id, context)
+        for begin in range(0, len(content), 7):
+            yield sigma_pb.ReadSigmaFileResponse(content=content[begin : begin + 7])
+
+    async def ReadReportFile(self, request: Any, context: Any) -> Any:
+        content = await self._content(request.report_id, context)
+        yield report_pb.ReadReportFileResponse(content=content)
+        yield report_pb.ReadReportFileResponse(sha256=hashlib.sha256(content).hexdigest())
+
+    async def ListReports(self, request: Any, context: Any) -> Any:
+        assert request.only_ready
+        items, token = self._page(self.reports, request)
+        return report_pb.ListReportsResponse(reports=items, next_page_token=token)
+
+    async def _content(self, key: str, context: Any) -> bytes:
+        self.read_files.append(key)
+        content = self.contents[key]
+        if isinstance(content, ServiceError):
+            await abort(context, content)
+        assert isinstance(content, bytes)
+        return content
 
     async def _watch(self, history: History, request: Any, context: Any) -> AsyncIterator[Any]:
         try:
@@ -249,6 +314,8 @@ async def serving_engine(now: datetime) -> AsyncIterator[ServedEngine]:
         billing_service_pb2_grpc.add_BillingServiceServicer_to_server,
         dispute_service_pb2_grpc.add_DisputeServiceServicer_to_server,
         payout_service_pb2_grpc.add_PayoutServiceServicer_to_server,
+        report_service_pb2_grpc.add_ReportServiceServicer_to_server,
+        sigma_service_pb2_grpc.add_SigmaServiceServicer_to_server,
         reconciliation_service_pb2_grpc.add_ReconciliationServiceServicer_to_server,
         decision_service_pb2_grpc.add_DecisionServiceServicer_to_server,
     ):

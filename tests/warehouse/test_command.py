@@ -20,6 +20,7 @@ from tests.waiting import WAIT_SECONDS
 from tests.warehouse.fake_engine import ServedEngine, serving_engine
 from tests.warehouse.loading import LEDGER, load, run_dying, run_with
 from tests.warehouse.stores import DuckDbStore, PostgresStore, Store
+from tests.warehouse.stripe_files import query, report
 from tests.warehouse.test_feeds import a_break, decided, euros, moved, payment
 from warehouse.facts.feeds import FeedLimits, FeedReader
 from warehouse.jobs import CANNOT, EQUAL, STOPPED
@@ -35,6 +36,9 @@ ROWS = {
     "break_version": 2,
     "match_version": 1,
     "decision_version": 3,
+    "sigma_run_version": 1,
+    "sigma_file_version": 1,
+    "report_file_version": 1,
 }
 
 
@@ -64,7 +68,7 @@ async def engine() -> AsyncIterator[ServedEngine]:
             )
         )
         for key in ("po_1", "po_2"):
-            fake.payouts.append(
+            fake.pay_out(
                 payout_pb2.Payout(id=key, state=payout_pb2.PAYOUT_STATE_PAID, amount=euros(2))
             )
         for number in (1, 2):
@@ -77,6 +81,8 @@ async def engine() -> AsyncIterator[ServedEngine]:
             )
         )
         decided(fake, "p1", "p2", "p3")
+        query(fake, "sqr_1", b"a\nx\n")
+        report(fake, "rep_1", b"a\nx\n")
         yield served
 
 
@@ -109,10 +115,12 @@ async def test_everything_is_loaded_once_and_told(
     told = {line.split(":")[0]: line for line in ran.said.splitlines()}
     assert told.keys() == {
         *(LEDGER, "payments", "balance transactions", "billing", "disputes", "payouts"),
-        *("breaks", "matches", "decisions"),
+        *("breaks", "matches", "decisions", "sigma", "report files"),
     }
     assert told["payments"].startswith("payments: up to change 3, ")
-    assert told["payouts"].startswith("payouts: 2 listed, ")
+    assert told["payouts"].startswith("payouts: up to change 2, ")
+    assert told["sigma"].startswith("sigma: up to change 1, ")
+    assert told["report files"].startswith("report files: 1 listed, ")
     again = await load(served, store, clock, *addresses(engine))
     assert (again.code, counts(store)) == (EQUAL, ROWS)
     assert "payments: up to change 3, 0 new rows\n" in again.said
@@ -156,7 +164,7 @@ async def test_one_service_that_is_away_keeps_no_other_from_being_loaded(
     ran = await run_with(store, clock, *names, "--compliance-address", "127.0.0.1:9")
     assert ran.code == STOPPED
     assert "nobody answers at 127.0.0.1:9" in ran.said
-    assert "payouts: 2 listed, 2 new rows" in ran.said
+    assert "payouts: up to change 2, 2 new rows" in ran.said
     assert store.rows("SELECT count(*) FROM payout") == [(2,)]
 
 
@@ -189,7 +197,7 @@ async def test_it_follows_every_source(
     await poll(found, lambda rows: rows == ROWS)
     fake = engine.engine
     fake.change_payment("refund_started", payment("p2", operations="AB"))
-    fake.payouts[0].amount.minor_units = 9
+    fake.pay_out(payout_pb2.Payout(id="po_1", state=payout_pb2.PAYOUT_STATE_PAID, amount=euros(9)))
     fake.break_event(a_break(1, state=reconciliation_pb2.BREAK_STATE_ENDED), "ENDED")
     decided(fake, "p4")
     more = {

@@ -31,7 +31,7 @@ from warehouse.facts import messages, tables
 from warehouse.facts.break_feed import BreakFeed
 from warehouse.facts.decisions import ChainBrokenError, DecisionLoader
 from warehouse.facts.feeds import Feed, FeedLimits, FeedReader
-from warehouse.facts.gateway_feeds import BalanceTransactionFeed, PaymentFeed
+from warehouse.facts.gateway_feeds import BalanceTransactionFeed, PaymentFeed, PayoutFeed
 from warehouse.facts.lists import ListSource, ListWalker
 from warehouse.facts.rows import Place, instant
 from warehouse.sink import LoadRefusedError
@@ -364,6 +364,35 @@ async def test_a_list_is_walked_whole_and_what_it_has_no_longer_is_gone(
         *(("po_2", "IN_TRANSIT", -2), ("po_4", "IN_TRANSIT", -4)),
     ]
     assert (await walker.walk()).row_count == 0
+
+
+def payout(key: str, minor_units: int, state: Any = PAYOUT_STATE_IN_TRANSIT) -> payout_pb2.Payout:
+    return payout_pb2.Payout(id=key, state=state, amount=euros(minor_units))
+
+
+async def test_payouts_are_followed_and_read_again_after_a_restore(
+    served: ServedEngine, engine: FakeEngine, store: DuckDbStore
+) -> None:
+    feed = PayoutFeed(PayoutServiceStub(served.channel), served.address)
+    for number in range(3):
+        engine.pay_out(payout(f"po_{number}", number))
+    await read_to(feed, store, 3)
+    engine.pay_out(payout("po_0", 0, PAYOUT_STATE_PAID))
+    await read_to(feed, store, 4)
+    stand = "SELECT payout_id, state, amount_minor FROM payout ORDER BY 1"
+    assert store.rows(stand) == [
+        *(("po_0", "PAID", 0), ("po_1", "IN_TRANSIT", 1), ("po_2", "IN_TRANSIT", 2)),
+    ]
+    # That po_0 was paid is lost, and po_2; what is told behind that has another epoch.
+    engine.paid_out.restore(2, 7)
+    engine.pay_out(payout("po_3", 3))
+    await read_to(feed, store, 3, epoch=7)
+    assert store.rows(stand) == [
+        *(("po_0", "IN_TRANSIT", 0), ("po_1", "IN_TRANSIT", 1), ("po_3", "IN_TRANSIT", 3)),
+    ]
+    assert store.rows("SELECT payout_id FROM payout_version WHERE is_gone ORDER BY 1") == [
+        *(("po_0",), ("po_1",), ("po_2",))
+    ]
 
 
 def decided(engine: FakeEngine, *references: str) -> None:

@@ -134,11 +134,11 @@ async def test_a_load_takes_no_more_bytes_than_its_bound_and_a_message(
 
 
 async def test_a_hold_whose_time_has_come_counts_no_more(
-    new_database: NewDatabase, store: Store, clock: ManualClock
+    service_database: NewDatabase, store: Store, clock: ManualClock
 ) -> None:
     """Its expiry is recorded with what is booked next; the ledger's answer does not wait for it."""
     one_by_one = Limits(sweep_interval_seconds=86_400.0, expiries_per_commit=1)
-    async with serving(new_database("ledger"), clock, one_by_one) as served:
+    async with serving(service_database("ledger"), clock, one_by_one) as served:
         client = served.client
         await client.create_ledger()
         await client.account("cash")
@@ -197,11 +197,11 @@ async def test_rows_that_were_changed_refuse_the_next_load(
 
 
 async def test_a_ledger_with_another_past_is_refused(
-    served: Served, store: Store, clock: ManualClock, new_database: NewDatabase
+    served: Served, store: Store, clock: ManualClock, service_database: NewDatabase
 ) -> None:
     await load(served, store, clock)
     before = leaves_in(store)
-    async with serving(new_database("ledger"), ManualClock(START)) as other:
+    async with serving(service_database("ledger"), ManualClock(START)) as other:
         await other.client.create_ledger()
         await other.client.account("assets/cash")
         await other.client.account("wallets/b", CREDIT_NORMAL)

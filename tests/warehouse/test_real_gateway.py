@@ -8,18 +8,23 @@ from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionSe
 from gateway.v1.dispute_service_pb2 import ListDisputesRequest
 from gateway.v1.dispute_service_pb2_grpc import DisputeServiceStub
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
+from gateway.v1.sigma_service_pb2_grpc import SigmaServiceStub
 from runtime.clock import SystemClock
 from sandbox.polling import poll
+from sandbox.stripe_twin.overrides import BalanceEntry
+from sandbox.stripe_twin.sigma import ScheduledQuery, run_query
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.balance.test_sweep import OFTEN
 from tests.gateway.balance.test_transactions import listed, settled
-from tests.gateway.running import OpenShop
+from tests.gateway.running import OpenShop, running_gateway
 from tests.waiting import WAIT_SECONDS
 from tests.warehouse.stores import DuckDbStore
 from warehouse.facts import messages, tables
 from warehouse.facts.feeds import Feed, FeedReader
 from warehouse.facts.gateway_feeds import BalanceTransactionFeed, PaymentFeed
 from warehouse.facts.lists import ListSource, ListWalker
+from warehouse.files.names import SIGMA, table_of
+from warehouse.files.sigma_feed import SigmaFeed
 
 ADDRESS = "the shop"
 
@@ -101,3 +106,28 @@ async def test_what_is_loaded_is_what_the_gateway_answers(
     assert store.rows("SELECT sum(amount_minor) FROM balance_transaction_fee") == [
         (sum(one.fee.minor_units for one in moved),)
     ]
+
+
+async def test_results_of_queries_are_what_stripe_made(
+    database_url: str, twin: Twin, tmp_path: Path
+) -> None:
+    store = DuckDbStore(tmp_path / "books.duckdb", SystemClock())
+    store.sink.prepare()
+    store.facts.prepare()
+
+    def loaded() -> dict[str, str]:
+        return dict(store.facts.read("loaded_sigma_files", {}))
+
+    async with running_gateway(database_url, twin, sigma=True) as gateway:
+        twin.record_transaction("default", BalanceEntry(type="charge", amount=100, fee=7))
+        twin.advance(seconds=4 * 3_600)
+        sql = 'SELECT id, net AS "order" FROM balance_transactions'
+        run = run_query(twin.account(), ScheduledQuery(title="Nets of all", sql=sql))
+        feed = SigmaFeed(SigmaServiceStub(gateway.channel), ADDRESS, loaded)
+        await follow(feed, store, lambda: bool(loaded()))
+    (moved,) = twin.account().books.transactions
+    table = table_of(SIGMA, "Nets of all")
+    assert store.rows(f'SELECT _run_id, id, "order" FROM {table}') == [
+        (run["id"], moved["id"], "93")
+    ]
+    assert store.rows("SELECT table_name, title FROM stripe_table") == [(table, "Nets of all")]

@@ -84,10 +84,14 @@ class Read:
 class FeedReader:
     """One feed and one warehouse."""
 
-    def __init__(self, feed: Feed, sink: FactSink, limits: FeedLimits = LIMITS) -> None:
+    def __init__(
+        self, feed: Feed, sink: FactSink, limits: FeedLimits = LIMITS, *, one_by_one: bool = False
+    ) -> None:
+        """`one_by_one` is for messages that may bring much: each is a transaction."""
         self.feed = feed
         self._sink = sink
         self._limits = limits
+        self._batch_messages = 1 if one_by_one else limits.batch_messages
         self.read = Read(Position())
 
     async def catch_up(self) -> Read:
@@ -142,7 +146,7 @@ class FeedReader:
             self.feed.watch(before if before.sequence else BEGINNING),
             handle,
             notifier,
-            max_batch=self._limits.batch_messages,
+            max_batch=self._batch_messages,
             gather_seconds=self._limits.gather_seconds,
         )
         try:

@@ -1,5 +1,6 @@
-"""The gateway's feeds: payments, with what was asked for them and their refunds, and balance
-transactions. Their places have an epoch; CURSOR_OUTDATED says where a restored gateway goes on."""
+"""The gateway's feeds: payments, with what was asked for them and their refunds, balance
+transactions, and payouts. Their places have an epoch; CURSOR_OUTDATED says where a restored gateway
+goes on."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from gateway.v1.payment_service_pb2 import (
     WatchPaymentsRequest,
     WatchPaymentsResponse,
 )
+from gateway.v1.payout_service_pb2 import WatchPayoutsRequest, WatchPayoutsResponse
 from runtime.command_failures import of_call
 from warehouse.facts import messages as rows_of
 from warehouse.facts import tables
@@ -25,6 +27,7 @@ from warehouse.facts.rows import BEGINNING, All, Batch, Place, Row, instant
 if TYPE_CHECKING:
     from gateway.v1.balance_transaction_service_pb2_grpc import BalanceTransactionServiceAsyncStub
     from gateway.v1.payment_service_pb2_grpc import PaymentServiceAsyncStub
+    from gateway.v1.payout_service_pb2_grpc import PayoutServiceAsyncStub
 
 CALL_SECONDS = 60.0
 # Payments that are asked about at once.
@@ -191,3 +194,45 @@ class BalanceTransactionFeed:
     async def batch_of_restore(self, place: Place) -> Batch:
         """What was lost is no more."""
         return Batch(place, goes_back=True)
+
+
+class PayoutFeed:
+    """Changes of payouts, of the platform and of merchants.
+
+    What is kept is how each was, so what a restored gateway has lost cannot be taken out of it: all
+    is read once more, from the beginning.
+    """
+
+    source = tables.PAYOUTS
+    has_epochs = False
+
+    def __init__(self, stub: "PayoutServiceAsyncStub", address: str) -> None:
+        self._stub: Any = stub
+        self.address = address
+
+    def watch(self, after: Place) -> Any:
+        """The feed after a place."""
+        return self._stub.WatchPayouts(
+            WatchPayoutsRequest(epoch=after.epoch, after_sequence=after.sequence)
+        )
+
+    def place_of(self, message: WatchPayoutsResponse) -> tuple[Place, str]:
+        """Epoch and sequence are a change's name."""
+        return Place(message.epoch, message.sequence), ""
+
+    def place_to_go_back_to(self, _told: dict[str, str]) -> Place:
+        """Payouts that were as they were before what was lost are not told again behind it."""
+        return BEGINNING
+
+    async def batch_of(self, messages: Sequence[WatchPayoutsResponse]) -> Batch:
+        """The payouts, each as it was with its last change among these."""
+        last = messages[-1]
+        return Batch(
+            place=Place(last.epoch, last.sequence),
+            rows={tables.PAYOUT.name: [rows_of.payout(message.payout) for message in messages]},
+            news_time=instant(messages[0], "record_time"),
+        )
+
+    async def batch_of_restore(self, place: Place) -> Batch:
+        """Payouts that were lost are no more; those that are still there come again."""
+        return Batch(place, complete=[All(tables.PAYOUT, None, frozenset())], goes_back=True)

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from warehouse.facts.columns import DIGEST, Table
+from warehouse.files.stripe_file import StripeFile, Summary
 
 Value = str | int | bool | datetime | None
 # By column; what is not there is empty.
@@ -62,6 +63,8 @@ class Batch:
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     complete: Sequence[All] = ()
     news_time: datetime | None = None
+    # Files whose rows are written with them.
+    files: Sequence[tuple[StripeFile, Summary]] = ()
     # Where the source had to go back to before these rows.
     goes_back: bool = False
 

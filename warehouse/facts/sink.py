@@ -15,6 +15,7 @@ from warehouse.facts import statements
 from warehouse.facts.columns import Column, Kind, Table, text
 from warehouse.facts.rows import All, Batch, Place, Position, Row, last_of_each
 from warehouse.facts.tables import TABLES
+from warehouse.files.loading import LoadOf, load_file
 from warehouse.sink import AnotherLoadError
 
 Parameters = Mapping[str, Any]
@@ -57,13 +58,16 @@ class FactLoad:
         self._load_time = clock.now()
 
     def write(self, batch: Batch) -> int:
-        """Writes a batch's rows; how many were new."""
+        """Writes a batch's rows and files; how many rows were new. Raises `LoadRefusedError`."""
         tables = {table.name: table for table in TABLES}
         count = 0
         for name, rows in batch.rows.items():
             count += self._write(tables[name], rows, self._generation(batch))
         for each in batch.complete:
             count += self._retire(each)
+        load = LoadOf(self._load_number, self._load_time)
+        for file, summary in batch.files:
+            count += load_file(self._session, file, summary, load)
         return count
 
     def keep(self, batch: Batch, row_count: int) -> Position:

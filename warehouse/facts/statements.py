@@ -1,6 +1,7 @@
 """SQL that follows from a table's declaration; both warehouses read all of it.
 
-Names come from the code alone. Values are named in braces, as in the files of `sql/`.
+Names come from the code, or from files and are made plain (`warehouse/files/names.py`). Values are
+named in braces, as in the files of `sql/`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ def staged(table: Table) -> str:
 def definition(columns: Sequence[Column]) -> str:
     """Columns with their types."""
     return ", ".join(
-        f"{column.name} {column.type.value}{' NOT NULL' if column.is_required else ''}"
+        f'"{column.name}" {column.type.value}{" NOT NULL" if column.is_required else ""}'
         for column in columns
     )
 
@@ -27,7 +28,7 @@ def definition(columns: Sequence[Column]) -> str:
 def names(columns: Sequence[Column], alias: str = "") -> str:
     """Columns by name."""
     prefix = f"{alias}." if alias else ""
-    return ", ".join(f"{prefix}{column.name}" for column in columns)
+    return ", ".join(f'{prefix}"{column.name}"' for column in columns)
 
 
 def create_table(table: Table, *, is_indexed: bool) -> str:
@@ -104,7 +105,7 @@ def insert_lines(name: str, columns: Sequence[Column]) -> str:
     """The rows of a file into a table, as DuckDB reads it: a line each, JSON in which every value
     is text, so that nothing is guessed or rounded."""
     structure = ", ".join(f'"{column.name}": "VARCHAR"' for column in columns)
-    values = ", ".join(f"cast(r.content.{c.name} AS {c.type.value})" for c in columns)
+    values = ", ".join(f'cast(r.content."{c.name}" AS {c.type.value})' for c in columns)
     return (
         f"INSERT INTO {name} ({names(columns)}) SELECT {values}"
         f" FROM (SELECT from_json(l.line, '{{{structure}}}') AS content FROM read_csv($path,"

@@ -25,6 +25,8 @@ BREAKS = "breaks"
 MATCHES = "matches"
 BILLING = "billing"
 DECISIONS = "decisions"
+SIGMA = "sigma"
+REPORT_FILES = "report files"
 
 PAYMENT = Table(
     name="payment_version",
@@ -251,8 +253,50 @@ DECISION = Table(
     ),
 )
 
+SIGMA_RUN = Table(
+    name="sigma_run_version",
+    view="sigma_run",
+    source=SIGMA,
+    kind=Kind.CHANGES,
+    key=("corridor", "run_id"),
+    columns=(
+        *required(text("corridor"), text("run_id"), text("state"), text("file_state")),
+        *required(time("record_time")),
+        *(text("title"), text("sql_sha256"), text("stripe_file_id"), text("file_sha256")),
+        *(integer("file_size_bytes"), integer("row_count"), text("file_problem")),
+        *(time("stripe_create_time"), time("data_load_time"), time("available_until_time")),
+    ),
+)
+SIGMA_FILE = Table(
+    name="sigma_file_version",
+    view="sigma_file",
+    source=SIGMA,
+    kind=Kind.VERSIONS,
+    key=("file_id",),
+    columns=(
+        *required(text("file_id"), text("corridor"), text("run_id"), text("title")),
+        *required(text("table_name"), text("file_sha256"), integer("size_bytes")),
+        *required(integer("row_count"), text("rows_sha256"), json_text("headings")),
+    ),
+)
+# With `problem` it is not here: Stripe does not give it out.
+REPORT_FILE = Table(
+    name="report_file_version",
+    view="report_file",
+    source=REPORT_FILES,
+    kind=Kind.VERSIONS,
+    key=("file_id",),
+    columns=(
+        *required(text("file_id"), text("corridor"), text("run_id"), text("title")),
+        *(text("problem"), text("table_name"), text("file_sha256"), integer("size_bytes")),
+        *(integer("row_count"), text("rows_sha256"), json_text("headings")),
+        *(time("start_time"), time("end_time")),
+    ),
+)
+
 TABLES: tuple[Table, ...] = (
     *(PAYMENT, PAYMENT_OPERATION, REFUND, BALANCE_TRANSACTION, DISPUTE, PAYOUT),
     *(BREAK_EVENT, BREAK, MATCH, DECISION),
     *(INVOICE, INVOICE_PAYMENT, CREDIT_NOTE, SUBSCRIPTION),
+    *(SIGMA_RUN, SIGMA_FILE, REPORT_FILE),
 )

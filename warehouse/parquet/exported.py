@@ -4,8 +4,10 @@ Rows are never changed in a warehouse, so what is behind a position is what is n
 the position is the sequence, of facts the number of the load that brought them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from warehouse.facts import tables
 from warehouse.facts.columns import (
     EPOCH,
     LOAD_NUMBER,
@@ -18,6 +20,8 @@ from warehouse.facts.columns import (
     time,
 )
 from warehouse.facts.tables import TABLES
+from warehouse.files import loading
+from warehouse.files.names import REPORT, SIGMA
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Exported:
     source: str = ""
     # The view whose rows have sequences without gaps; empty if there is nothing to prove.
     gapless: str = ""
+    # Against what its rows are proven, where neither its ledger nor its feed says.
+    proven: str = "list"
 
     @property
     def position(self) -> str:
@@ -88,9 +94,21 @@ FACTS = tuple(
 EXPORTED = (LEDGER_TRANSACTION, LEDGER_ENTRY, *FACTS)
 
 
+def exported_file_table(name: str, kind: str, headings: Sequence[str]) -> Exported:
+    """A table of Stripe's files, with the columns that it has by now."""
+    return Exported(
+        name=name,
+        columns=(*loading.OWN, *(text(heading) for heading in headings)),
+        order=(loading.LOAD_NUMBER, loading.FILE_ID, loading.ROW_NUMBER),
+        day_of=loading.LOAD_TIME,
+        source={SIGMA: tables.SIGMA, REPORT: tables.REPORT_FILES}[kind],
+        proven="file",
+    )
+
+
 def rows_behind(table: Exported, *, is_first: bool) -> str:
     """Rows up to a position and behind another one, or behind the last one that was read."""
-    names = ", ".join(f"t.{column.name}" for column in table.columns)
+    names = ", ".join(f't."{column.name}"' for column in table.columns)
     order = ", ".join(f"t.{name}" for name in table.order)
     of_ledger = "t.ledger = {ledger} AND " if table.is_of_ledger else ""
     behind = f"t.{table.position} > {{after}}" if is_first else _behind(table)

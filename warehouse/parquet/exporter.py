@@ -78,7 +78,7 @@ class Exporter:
         if (ends.ledgers, ends.loads) == (done.ledgers, done.loads):
             return None
         files: list[NamedFile] = []
-        for table in EXPORTED:
+        for table in (*EXPORTED, *await asyncio.to_thread(self._file_tables)):
             for of, after, through in _spans(table, done, ends):
                 files += await self._export(table, of, after, through)
         manifest = Manifest(
@@ -111,6 +111,14 @@ class Exporter:
             for ledger, end in ledgers.items():
                 _check_leaf(session, ledger, end)
         return Ends(warehouse, ledgers, loads)
+
+    def _file_tables(self) -> Sequence[Exported]:
+        """The tables of Stripe's files."""
+        with self._facts.warehouse.session("") as session:
+            return [
+                exported.exported_file_table(name, kind, headings.split(","))
+                for name, kind, headings in session.run(_sql("file_tables"), {})
+            ]
 
     async def _export(
         self, table: Exported, of: str, after: int, through: int
@@ -177,7 +185,7 @@ def _sql(name: str) -> str:
 def _proven(table: Exported) -> str:
     if table.is_of_ledger:
         return "trial balance"
-    return "feed" if table.gapless else "list"
+    return "feed" if table.gapless else table.proven
 
 
 def _ends_of(manifest: Manifest) -> Ends:

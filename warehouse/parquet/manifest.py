@@ -29,7 +29,8 @@ class LedgerEnd:
 @dataclass(frozen=True)
 class NamedFile:
     """A Parquet file. `first` and `last` are positions: sequences of the ledger, or numbers of
-    loads. `proven` says against what: `trial balance`, `feed` (without gaps) or `list`."""
+    loads. `proven` says against what: `trial balance`, `feed` (without gaps), `list`, or
+    `file` (the rows of files of Stripe's, each as it was)."""
 
     path: str
     table: str

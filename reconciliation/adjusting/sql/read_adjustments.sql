@@ -3,6 +3,7 @@
 SELECT
     a.adjustment_id,
     a.difference_id,
+    f.leg,
     a.ledger_request_id,
     a.corridor,
     a.amounts,
@@ -19,6 +20,7 @@ SELECT
     d.record_time AS decide_time,
     coalesce(p.ledger_sequence, 0) AS ledger_sequence
 FROM adjustment AS a
+INNER JOIN difference AS f ON a.difference_id = f.difference_id
 LEFT JOIN LATERAL (
     SELECT
         l.state,

@@ -1,5 +1,6 @@
--- Of a corridor in a currency: what no match has of the lines and of the payouts that stand, what of the lines is
--- compared with nothing, and what the ledger says has left the balance at Stripe with payouts and has not come back.
+-- Of a corridor in a currency: what no match has of the lines and of the payouts that stand and their adjustments,
+-- what of the lines is compared with nothing, and what the ledger says has left the balance at Stripe with payouts and
+-- has not come back, with what was adjusted at the bank.
 WITH last_said AS (
     SELECT DISTINCT ON (i.item_id)
         i.item_id,
@@ -7,7 +8,7 @@ WITH last_said AS (
         i.amount_minor,
         i.state
     FROM item AS i
-    WHERE i.source IN ('PAYOUT', 'BANK') AND i.corridor = %(corridor)s AND i.currency = %(currency)s
+    WHERE i.source IN ('PAYOUT', 'BANK', 'ADJUSTMENT') AND i.corridor = %(corridor)s AND i.currency = %(currency)s
     ORDER BY i.item_id, i.revision DESC
 ),
 
@@ -28,7 +29,7 @@ open_items AS (
 
 SELECT
     coalesce((SELECT sum(o.amount_minor) FROM open_items AS o WHERE o.source = 'BANK'), 0)::bigint AS open_lines,
-    coalesce((SELECT sum(o.amount_minor) FROM open_items AS o WHERE o.source = 'PAYOUT'), 0)::bigint AS open_payouts,
+    coalesce((SELECT sum(o.amount_minor) FROM open_items AS o WHERE o.source <> 'BANK'), 0)::bigint AS open_payouts,
     (SELECT count(*) FROM last_said AS n WHERE n.source = 'PAYOUT') AS payouts,
     coalesce(
         (
@@ -54,4 +55,5 @@ SELECT
                 AND (i.key LIKE 'payout.%%' OR i.key LIKE 'payout\_failed.%%')
         ),
         0
-    )::bigint AS ledger
+    )::bigint
+    + coalesce((SELECT sum(n.amount_minor) FROM last_said AS n WHERE n.source = 'ADJUSTMENT'), 0)::bigint AS ledger

@@ -14,6 +14,7 @@ WITH given AS (
         n.group_key,
         n.state,
         n.content,
+        n.fee_minor,
         decode(n.source_bytes, 'base64') AS source_bytes
     FROM jsonb_to_recordset(%(items)s::jsonb) AS n (
         source text,
@@ -29,6 +30,7 @@ WITH given AS (
         group_key text,
         state text,
         content text,
+        fee_minor bigint,
         source_bytes text
     )
     ORDER BY n.source, n.corridor, n.key, n.revision
@@ -49,6 +51,7 @@ fresh AS MATERIALIZED (
         g.group_key,
         g.state,
         g.content,
+        g.fee_minor,
         g.source_bytes,
         known.item_id AS known_id,
         nextval('item_ordinals') AS ordinal
@@ -81,6 +84,7 @@ placed AS MATERIALIZED (
         f.group_key,
         f.state,
         f.content,
+        f.fee_minor,
         f.source_bytes,
         f.ordinal,
         coalesce(f.known_id, min(f.ordinal) OVER (PARTITION BY f.source, f.corridor, f.key)) AS item_id
@@ -111,7 +115,7 @@ kept AS (
 
 INSERT INTO item (
     ordinal, item_id, source, corridor, key, revision, currency, amount_minor, instant, book_date, sha256, tokens,
-    group_key, state, content, intake_number
+    group_key, state, content, fee_minor, intake_number
 )
 SELECT
     p.ordinal,
@@ -129,5 +133,6 @@ SELECT
     p.group_key,
     p.state,
     p.content,
+    p.fee_minor,
     %(intake_number)s
 FROM placed AS p

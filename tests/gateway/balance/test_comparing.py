@@ -92,10 +92,10 @@ class Treasury:
 
 @pytest.fixture
 async def treasury(
-    engine: AsyncEngine, new_database: Callable[[str], str]
+    engine: AsyncEngine, service_database: Callable[[str], str]
 ) -> AsyncIterator[Treasury]:
     settings = LedgerSettings(
-        database_url=SecretStr(new_database("ledger")),
+        database_url=SecretStr(service_database("ledger")),
         listen_address="127.0.0.1:0",
         http_address="127.0.0.1:0",
     )

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 import stripe
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -337,3 +338,36 @@ async def test_a_restore_outdates_cursors(
         told = await stub.WatchBilling(pb.WatchBillingRequest()).read()
     assert (refused.reason, refused.metadata["after_sequence"]) == ("CURSOR_OUTDATED", "3")
     assert (told.sequence, told.epoch, told.invoice.id) == (3, FIRST, "in_1")
+
+
+def told(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, {"corridor": "default", "kind": "invoice", **labels})
+
+
+async def test_walks_are_told_of(
+    walks: BillingWalks, engine: AsyncEngine, twin: Twin, api: Any, clock: ManualClock
+) -> None:
+    results = ("finished", "page", "stopped")
+    before = {result: told("gateway_billing_walks_total", result=result) for result in results}
+    unreadable = told("gateway_billing_unreadable_total")
+    assert None not in (*before.values(), unreadable)
+    await subscribe(api)
+    first = at_twin(twin, "invoice")[0]
+    for number in range(PAGE_SIZE):
+        twin.account().objects("invoice").add({**first, "id": f"in_more{number}"})
+    first["currency"] = None
+    begun = clock.now()
+    fault = {"kind": "rate_limit", "method": "GET", "path": "/v1/invoices", "count": 20}
+    twin.add_fault(**fault)
+    await walked(walks)
+    # Before the first walk has ended its age is that of the wish for it.
+    assert told("gateway_billing_last_walk_timestamp_seconds") == begun.timestamp()
+    twin.faults.clear()
+    clock.advance(timedelta(hours=1))
+    await walked(walks)
+    assert told("gateway_billing_last_walk_timestamp_seconds") == clock.now().timestamp()
+    for result in results:
+        after = told("gateway_billing_walks_total", result=result)
+        assert after == (before[result] or 0) + 1, result
+    assert told("gateway_billing_unreadable_total") == (unreadable or 0) + 1
+    assert REGISTRY.get_sample_value("gateway_billing_walk_interval_seconds") == 86_400

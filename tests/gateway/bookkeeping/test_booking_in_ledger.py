@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ledger_settings(new_database: Callable[[str], str]) -> LedgerSettings:
+def ledger_settings(service_database: Callable[[str], str]) -> LedgerSettings:
     return LedgerSettings(
-        database_url=SecretStr(new_database("ledger")),
+        database_url=SecretStr(service_database("ledger")),
         listen_address="127.0.0.1:0",
         http_address="127.0.0.1:0",
     )

@@ -42,10 +42,10 @@ HOLDS = {"hold_placed", "hold_released"}
 
 
 @pytest.fixture
-async def ledger(new_database: NewDatabase) -> AsyncIterator[str]:
+async def ledger(service_database: NewDatabase) -> AsyncIterator[str]:
     """Where a ledger listens whose clock is as late as the gateway's."""
     settings = LedgerSettings(
-        database_url=SecretStr(new_database("ledger")),
+        database_url=SecretStr(service_database("ledger")),
         listen_address="127.0.0.1:0",
         http_address="127.0.0.1:0",
     )

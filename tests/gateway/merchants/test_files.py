@@ -87,11 +87,11 @@ async def test_a_lost_answer_makes_no_second_file(gateway: RunningGateway, twin:
 
 
 async def test_after_the_keys_life_it_is_found_by_its_name(
-    new_database: NewDatabase, twin: Twin
+    service_database: NewDatabase, twin: Twin
 ) -> None:
     """Nobody asks again for a day, and then with the document: it is looked for, not sent."""
     clock = ManualClock(datetime.now(UTC))
-    async with running_gateway(new_database("gateway"), twin, clock) as gateway:
+    async with running_gateway(service_database("gateway"), twin, clock) as gateway:
         account = await connected(gateway)
         twin.faults.add(
             Fault(kind=FaultKind.RESET, path="/v1/files", when="after", method="POST", count=4)

@@ -1,9 +1,10 @@
 """A gateway as for payments, and processes that die between two steps of one kind of operation."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -34,9 +35,16 @@ class Death:
     before_applying: Callable[[Asked], Any] | None = None
     # What applying gave, of the kind that is watched.
     applied: list[Any] = field(default_factory=list)
+    # Somebody has died.
+    struck: asyncio.Event = field(default_factory=asyncio.Event)
 
     def arm(self, kind: OperationKind, point: Point) -> None:
         self.kind, self.point = kind, point
+
+    def die(self) -> NoReturn:
+        """Ends whoever calls it."""
+        self.struck.set()
+        raise DiedError
 
     def disarm(self) -> None:
         self.kind = self.point = self.before_applying = None
@@ -54,20 +62,20 @@ def death(monkeypatch: pytest.MonkeyPatch) -> Death:
         self: Any, kind: Any, subject: Any, operation: Any, *more: Any, **named: Any
     ) -> Any:
         if death.strikes(operation.kind, Point.WRITTEN_BEFORE_SENT):
-            raise DiedError
+            death.die()
         return await reply(self, kind, subject, operation, *more, **named)
 
     async def finished(self: Runner, asked: Asked) -> tuple[Any, Claimed | None]:
         kind = asked.operation.kind
         if death.strikes(kind, Point.SENT_BEFORE_APPLIED):
-            raise DiedError
+            death.die()
         if death.before_applying is not None and kind is death.kind:
             await death.before_applying(asked)
             death.applied.append(await finish(self, asked))
-            raise DiedError
+            death.die()
         result = await finish(self, asked)
         if death.strikes(kind, Point.APPLIED_BEFORE_ANSWERED):
-            raise DiedError
+            death.die()
         return result
 
     monkeypatch.setattr(Runner, "_reply", replied)

@@ -1,5 +1,6 @@
 """What holds for every kind of operation, whatever it asks and of whom."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ SUBJECTS = (
     *("payment", "payment_refund", "payout", "dispute", "merchant", "merchant_request"),
     *("customer", "customer_request", "verification", "verification_request"),
 )
+# How long an operation may take to the point at which its process dies.
+DEATH_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -57,14 +60,19 @@ class Play:
         async with self.open_shop(self.clock, **settings) as shop:
             yield World(shop, self.twin)
 
-    async def begin(self, scenario: Scenario) -> Any:
+    async def begin(self, scenario: Scenario, death: Death) -> Any:
         """Stands ready in one process, and is set in motion in another that only takes calls."""
         async with self.process() as world:
             prepared = await scenario.prepare(world)
             await self._events_are_taken_in()
         self.twin.webhooks.pause()
-        async with self.process(roles="api", answer_seconds=0.5, call_seconds=2.0) as world:
-            await scenario.begin(world, prepared)
+        async with self.process(roles="api") as world:
+            calling = asyncio.create_task(scenario.begin(world, prepared))
+            async with asyncio.timeout(DEATH_SECONDS):
+                await death.struck.wait()
+            # Who called is told nothing, as by a process that is no more.
+            calling.cancel()
+            await asyncio.wait([calling])
         return prepared
 
     async def _events_are_taken_in(self) -> None:
@@ -160,7 +168,7 @@ async def test_whoever_comes_after_a_process_that_died_goes_on(
 ) -> None:
     scenario = SCENARIOS[kind]
     death.arm(kind, point)
-    prepared = await play.begin(scenario)
+    prepared = await play.begin(scenario, death)
     death.disarm()
     play.clock.advance(timedelta(minutes=1))
     async with play.process() as world:
@@ -175,7 +183,7 @@ async def test_past_the_keys_horizon_nothing_is_sent_again(
 ) -> None:
     scenario = SCENARIOS[kind]
     death.arm(kind, Point.SENT_BEFORE_APPLIED)
-    prepared = await play.begin(scenario)
+    prepared = await play.begin(scenario, death)
     death.disarm()
     sent = len(play.posts(scenario))
     play.clock.advance(KEY_HORIZON)
@@ -192,7 +200,7 @@ async def test_an_operation_ends_when_an_event_has_told_its_outcome(
 ) -> None:
     scenario = SCENARIOS[kind]
     death.arm(kind, Point.SENT_BEFORE_APPLIED)
-    await play.begin(scenario)
+    await play.begin(scenario, death)
     death.disarm()
     sent = len(play.posts(scenario))
     # Before its lease ends nobody runs it; the event is taken in meanwhile.
@@ -226,7 +234,7 @@ async def test_who_lost_the_lease_writes_nothing(
         rows.append(await _rows(play.engine))
 
     death.kind, death.before_applying = kind, steal
-    await play.begin(scenario)
+    await play.begin(scenario, death)
     death.disarm()
     assert death.applied == [(None, None)]
     assert rows == [await _rows(play.engine)]

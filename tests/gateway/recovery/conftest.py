@@ -26,9 +26,9 @@ def backup(postgres_url: str, database_url: str) -> Iterator[Backup]:
 
 
 @pytest.fixture
-async def ledger_address(new_database: NewDatabase) -> AsyncIterator[str]:
+async def ledger_address(service_database: NewDatabase) -> AsyncIterator[str]:
     settings = LedgerSettings(
-        database_url=SecretStr(new_database("ledger")),
+        database_url=SecretStr(service_database("ledger")),
         listen_address="127.0.0.1:0",
         http_address="127.0.0.1:0",
     )

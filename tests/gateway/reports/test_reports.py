@@ -1,9 +1,11 @@
 """Reports against the Stripe twin: made once for each day, whatever fails, and read row by row."""
 
+import hashlib
 import itertools
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
@@ -11,8 +13,16 @@ from pydantic import SecretStr
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.reports.report import ReportState
-from gateway.reports.running import AWAY, FAILED, RUN_LOOK, STRIPE_TYPES, TYPE_LOOK, ReportRuns
+from gateway.reports.report import ReportKind, ReportState
+from gateway.reports.running import (
+    AWAY,
+    DEFAULT_KINDS,
+    FAILED,
+    RUN_LOOK,
+    STRIPE_TYPES,
+    TYPE_LOOK,
+    ReportRuns,
+)
 from gateway.reports.service import ROWS_OF_A_MESSAGE, ReportServicer
 from gateway.reports.store import REPORT, ReportStore
 from gateway.stripe_client.client import StripeClient
@@ -91,7 +101,7 @@ async def test_each_day_has_its_reports_once(
     clock.advance(TYPE_LOOK)
     await finished(runs, twin, clock)
     found = await reports(engine)
-    assert [row.state for row in found] == [ReportState.READY.value] * 2 * len(STRIPE_TYPES)
+    assert [row.state for row in found] == [ReportState.READY.value] * 2 * len(DEFAULT_KINDS)
     assert len({(row.kind, row.start_time) for row in found}) == len(found)
     twin.advance(seconds=3 * DAY)
     clock.advance(TYPE_LOOK)
@@ -100,7 +110,44 @@ async def test_each_day_has_its_reports_once(
     await finished(runs, twin, clock)
     days = sorted({row.start_time for row in await reports(engine)})
     assert [after - before for before, after in itertools.pairwise(days)] == [timedelta(days=1)] * 4
-    assert made(twin) == 5 * len(STRIPE_TYPES)
+    assert made(twin) == 5 * len(DEFAULT_KINDS)
+
+
+async def test_days_are_those_of_the_corridors_time_zone(
+    stripe_client: StripeClient, twin: Twin, engine: AsyncEngine, clock: ManualClock
+) -> None:
+    zone = ZoneInfo("Australia/Sydney")
+    runs = ReportRuns(engine, stripe_client, 2, clock, {"default": zone, "other": ZoneInfo("UTC")})
+    twin.advance(seconds=4 * DAY)
+    await finished(runs, twin, clock)
+    found = await reports(engine)
+    assert [row.state for row in found] == [ReportState.READY.value] * 2 * len(DEFAULT_KINDS)
+    for row in found:
+        start, end = row.start_time.astimezone(zone), row.end_time.astimezone(zone)
+        assert start.time() == end.time() == time()
+        assert end.date() - start.date() == timedelta(days=1)
+    asked = [run["parameters"] for run in twin.account().objects(RUN)]
+    assert {(each["interval_start"], each["interval_end"]) for each in asked} == {
+        (int(row.start_time.timestamp()), int(row.end_time.timestamp())) for row in found
+    }
+
+
+async def test_the_kinds_that_are_wanted_are_made(
+    stripe_client: StripeClient, twin: Twin, engine: AsyncEngine, clock: ManualClock
+) -> None:
+    kinds = [ReportKind.ENDING_BALANCE, ReportKind.PAYOUT_CONTENTS]
+    runs = ReportRuns(engine, stripe_client, 1, clock, kinds=kinds)
+    twin.advance(seconds=3 * DAY)
+    await finished(runs, twin, clock)
+    found = await reports(engine)
+    assert sorted((row.kind, row.state) for row in found) == [
+        (kind.value, ReportState.READY.value) for kind in kinds
+    ]
+    asked = {run["report_type"]: run["parameters"] for run in twin.account().objects(RUN)}
+    end = int(found[0].end_time.timestamp())
+    assert {each["interval_end"] for each in asked.values()} == {end}
+    assert "interval_start" not in asked[STRIPE_TYPES[ReportKind.ENDING_BALANCE]]
+    assert "interval_start" in asked[STRIPE_TYPES[ReportKind.PAYOUT_CONTENTS]]
 
 
 async def test_a_lost_answer_makes_no_second_run(
@@ -201,6 +248,11 @@ async def rows_of(stub: Any, report: Report) -> list[ReportRow]:
     return [row async for answer in stub.ReadReport(request) for row in answer.rows]
 
 
+async def read_file(stub: Any, report: Report) -> list[pb.ReadReportFileResponse]:
+    request = pb.ReadReportFileRequest(report_id=report.id)
+    return [answer async for answer in stub.ReadReportFile(request)]
+
+
 async def test_events_bring_reports_whose_rows_are_those_of_the_api(
     twin: Twin, database_url: str
 ) -> None:
@@ -233,7 +285,7 @@ async def test_events_bring_reports_whose_rows_are_those_of_the_api(
             day = twin.account().started // DAY * DAY
             return [report for report in found if report.start_time.seconds == day]
 
-        found = await poll(ready, lambda found: len(of_first_day(found)) == len(STRIPE_TYPES))
+        found = await poll(ready, lambda found: len(of_first_day(found)) == len(DEFAULT_KINDS))
         listed = of_first_day(found)
         assert {report.state for report in listed} == {REPORT_STATE_READY}
         later = pb.ListReportsRequest(start_from=listed[0].end_time, only_ready=True)
@@ -243,6 +295,16 @@ async def test_events_bring_reports_whose_rows_are_those_of_the_api(
         assert {each.kind for each in (await stub.ListReports(one)).reports} == {
             REPORT_KIND_SUMMARY
         }
+        for report in listed:
+            (file,) = [
+                run["result"]["id"]
+                for run in twin.account().objects(RUN)
+                if run["id"] == report.stripe_run_id
+            ]
+            content = twin.account().file_contents[file]
+            *pieces, last = await read_file(stub, report)
+            assert b"".join(piece.content for piece in pieces) == content
+            assert (last.content, last.sha256) == (b"", hashlib.sha256(content).hexdigest())
         rows: dict[int, list[ReportRow]] = {}
         for report in listed:
             rows.setdefault(report.kind, []).extend(await rows_of(stub, report))
@@ -289,12 +351,15 @@ async def test_what_cannot_be_read(
     servicer = ReportServicer(ReportStore(engine), stripe_client)
     early = await refused(servicer.ReadReport(request, None))
     assert "REPORT_NOT_READY" in str(early.reason)
+    whole = pb.ReadReportFileRequest(report_id=report.report_id)
+    assert "REPORT_NOT_READY" in str((await refused(servicer.ReadReportFile(whole, None))).reason)
     nobody = await refused(servicer.ReadReport(pb.ReadReportRequest(report_id="rep_0"), None))
     assert "REPORT_NOT_FOUND" in str(nobody.reason)
     await finished(runs, twin, clock)
     small = ReportServicer(ReportStore(engine), stripe_client, max_bytes=10)
     large = await refused(small.ReadReport(request, None))
     assert "REPORT_UNREADABLE" in str(large.reason)
+    assert "REPORT_UNREADABLE" in str((await refused(small.ReadReportFile(whole, None))).reason)
     report = (await reports(engine))[0]
     twin.account().file_contents[report.stripe_file_id] = b"\xff,\xfe\n"
     broken = await refused(servicer.ReadReport(request, None))

@@ -1,5 +1,6 @@
 """The ledger's accounts of the bank against closing balances and what is open."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from reconciliation.bank.balances import BankBalance, condition_of
 from reconciliation.bank.watching import StatementWatch
 from reconciliation.conditions.telling import Conditions
 from reconciliation.config import ReconciliationSettings
-from reconciliation.matching.item import Item, Source, State
+from reconciliation.matching.item import Item, Leg, Source, State
 from reconciliation.matching.policy import BreakKind
 from runtime.notifier import Notifier
 from tests.reconciliation.bank.files import FROM_DAY, TODAY, Booked, file_of
@@ -90,4 +91,17 @@ async def test_each_statement_is_compared_with_the_ledger(
     # The ledger lacks a payout that is on its way.
     assert await differs() == [[["EUR", -500]]]
     await books.give(booked("payout.po_2", -500))
+    assert await differs() == []
+    # What was adjusted counts on both sides while nothing of the bank goes with it.
+    fee = item(Source.ADJUSTMENT, "adjusts:EUR", -15, "fee")
+    await books.give(fee)
+    books.clock.advance(timedelta(days=1))
+    day = TODAY + timedelta(days=1)
+    after = Account("of-camt", [Booked(-15, "fee FEE00001", day)], opening=still.opening)
+    await desk.take("of-camt", file_of("of-camt", after.statement(day, day, "after")))
+    assert await differs() == []
+    await books.give(replace(fee, tokens=frozenset(["FEE00001"]), revision=2))
+    await books.run()
+    banked = (await books.stand())[Leg.BANKED][0]
+    assert fee.id in {member for _, members in banked for member in members}
     assert await differs() == []

@@ -100,6 +100,21 @@ class _Comparison:
             self._take(chosen)
             left[:] = [thing for thing in left if thing not in chosen]
 
+        for payout in [thing for thing in left if thing.is_payout and thing.is_returned]:
+            told = [line for line in left if not line.is_payout and share_a_word(payout, line)]
+            rivals = [
+                other
+                for other in left
+                if other.is_payout
+                and other is not payout
+                and any(share_a_word(other, thing) for thing in (payout, *told))
+            ]
+            if told and not rivals and booked(told) == 0:
+                # The bank has booked it and sent it back.
+                self.matches.add(frozenset(thing.name for thing in (payout, *told)))
+                left[:] = [thing for thing in left if thing not in (payout, *told)]
+                names = {thing.name for thing in (payout, *told)}
+                self.free = [thing for thing in self.free if thing.name not in names]
         pairs = [(p, o) for p in left for o in left if share_a_word(p, o) and is_pair(p, o)]
         self._take_pairs(pairs, take)
         words = {word for thing in left for word in thing.words}

@@ -33,6 +33,10 @@ START = datetime(2026, 3, 16, tzinfo=UTC)
 MAX_DAYS = 42
 # Days on which nothing new happens: all that is missing is due after them.
 QUIET_DAYS = 16
+# Of those the last ones on which some banks tell nothing any more: long enough to be noticed, and
+# after all that is still to be booked.
+SILENT_DAYS = 5
+SILENT_SHARE = 0.2
 DAY_SECONDS = 24 * 60 * 60
 # A payment makes about so many items by itself and by what becomes of it.
 ITEMS_OF_A_PAYMENT = 2.6
@@ -98,7 +102,9 @@ class Player:
             share = payments * (day + 1) // days - payments * day // days
             self._day(share)
         self._set_right()
-        for _ in range(QUIET_DAYS):
+        for day in range(QUIET_DAYS):
+            if day == QUIET_DAYS - SILENT_DAYS:
+                self._silence_banks()
             self._pass(DAY_SECONDS)
             self._look()
         self.twin.books()
@@ -278,9 +284,23 @@ class Player:
         for corridor in self.corridors:
             self.twin.bank.clear_faults(corridor.bank.terms.identification)
 
+    def _silence_banks(self) -> None:
+        """Some statements never come; a draw of its own, so that it changes no other."""
+        random = Random(f"{self.history.seed}/silent banks")
+        for corridor in self.corridors:
+            if random.random() < SILENT_SHARE:
+                self.twin.bank.add_fault(
+                    corridor.bank.terms.identification,
+                    kind=BankFaultKind.STATEMENT_MISSING,
+                    count=SILENT_DAYS,
+                )
+                self.history.happened["silent bank"] += 1
+
     def _look(self) -> None:
+        """Feeds tell of the day, and the bank closes it: else it would when somebody asks."""
         for corridor in self.corridors:
             corridor.feeds.look()
+            self.twin.bank.files(corridor.bank.terms.identification)
 
     # The books
 

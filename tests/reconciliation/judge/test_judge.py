@@ -5,12 +5,12 @@
 
 import ast
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.plugin import Databases
+from tests.plugin import NewDatabase
 from tests.reconciliation.judge.history import History
 from tests.reconciliation.judge.mutations import MUTATIONS, mutated
 from tests.reconciliation.judge.playing import play
@@ -33,10 +33,8 @@ OWN = ("banking.py", "expecting.py", "history.py", "judging.py")
 
 
 @pytest.fixture
-def new_url(postgres_url: str, reconciliation_template: str) -> Iterator[Callable[[], str]]:
-    databases = Databases(postgres_url)
-    yield lambda: databases.make("test_judge", reconciliation_template)
-    databases.drop()
+def new_url(service_database: NewDatabase) -> Callable[[], str]:
+    return lambda: service_database("reconciliation")
 
 
 @pytest.fixture(scope="module")

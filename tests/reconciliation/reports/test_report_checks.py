@@ -28,6 +28,9 @@ from tests.reconciliation.books import POLICY, Books
 from tests.reconciliation.people import breaks
 
 DAY = 86_400
+EVENTS = ["reporting.report_type.updated", "payout.reconciliation_completed"]
+KINDS = (Kind.ACTIVITY, Kind.PAYOUTS, Kind.SUMMARY)
+OF_PAYOUTS = (Kind.PAYOUT_CONTENTS, Kind.ENDING_BALANCE)
 
 
 @dataclass
@@ -39,11 +42,15 @@ class Bench:
     checks: ReportChecks
     items: list[Item]
     reports: Any
+    listed: Any
 
 
 @pytest.fixture
-async def bench(twin: Twin, database_url: str, books: Books) -> AsyncIterator[Any]:
-    """Opens a bench after faults were switched on."""
+async def bench(
+    twin: Twin, database_url: str, books: Books, request: pytest.FixtureRequest
+) -> AsyncIterator[Any]:
+    """Opens a bench after faults were switched on; a parameter is which kinds there are."""
+    kinds: tuple[Kind, ...] = getattr(request, "param", KINDS)
     books.clock.advance(datetime.now(UTC) + timedelta(days=5) - books.clock.now())
     for number in range(1, 6):
         twin.record_transaction(
@@ -54,7 +61,7 @@ async def bench(twin: Twin, database_url: str, books: Books) -> AsyncIterator[An
     twin.record_transaction("default", BalanceEntry(type="refund", amount=-250))
     count = len(list(twin.account().books.transactions))
     async with running_gateway(
-        database_url, twin, report_days=3, balance_sweep_seconds=0.2
+        database_url, twin, report_days=3, report_kinds=kinds, balance_sweep_seconds=0.2
     ) as gateway:
         listed: Any = BalanceTransactionServiceStub(gateway.channel)
         reports: Any = ReportServiceStub(gateway.channel)
@@ -63,7 +70,7 @@ async def bench(twin: Twin, database_url: str, books: Books) -> AsyncIterator[An
             for fault in faults:
                 twin.account().report_faults.add(fault)
             url = f"http://127.0.0.1:{gateway.http_port}/webhooks/stripe/default"
-            twin.register_webhook(url, enabled_events=["reporting.report_type.updated"])
+            twin.register_webhook(url, enabled_events=EVENTS)
             twin.advance(seconds=2 * DAY)
             day = twin.account().started // DAY * DAY
 
@@ -73,7 +80,7 @@ async def bench(twin: Twin, database_url: str, books: Books) -> AsyncIterator[An
 
             await poll(
                 ready,
-                lambda found: sum(each.start_time.seconds == day for each in found) == len(Kind),
+                lambda found: sum(each.start_time.seconds == day for each in found) == len(kinds),
             )
 
             async def fed() -> list[Any]:
@@ -88,7 +95,12 @@ async def bench(twin: Twin, database_url: str, books: Books) -> AsyncIterator[An
                 books.clock,
             )
             return Bench(
-                twin, books, checks, [balance_transaction_item(each, 0) for each in moved], reports
+                twin,
+                books,
+                checks,
+                [balance_transaction_item(each, 0) for each in moved],
+                reports,
+                listed,
             )
 
         yield opened
@@ -207,3 +219,74 @@ async def test_days_of_long_ago_are_not_looked_for(bench: Any) -> None:
     async with opened.books.engine.connect() as connection:
         checks = await connection.exec_driver_sql("SELECT count(*) FROM report_check")
         assert checks.scalar_one() == 0
+
+
+async def test_days_without_a_report_are_told_of_until_they_have_one(bench: Any, ann: Any) -> None:
+    async def silent() -> list[str]:
+        found = await breaks(ann, kind=messages.BREAK_KIND_FEED_STALE)
+        return sorted({each.subject.split()[1] for each in found})
+
+    opened = await bench()
+    await opened.books.give(*opened.items)
+    last = datetime.fromtimestamp(opened.twin.account().now(), UTC)
+    clock = opened.books.clock
+    clock.advance(last - clock.now() + timedelta(days=4))
+    await compared(opened)
+    assert await silent() == sorted(KINDS)
+    opened.twin.advance(seconds=4 * DAY)
+
+    async def told() -> list[str]:
+        await compared(opened)
+        return await silent()
+
+    await poll(told, lambda found: found == [])
+
+
+async def told_contents(bench: Bench) -> list[Item]:
+    """The items once the gateway has read what the payout contains."""
+
+    async def fed() -> list[Any]:
+        request = listing.ListBalanceTransactionsRequest(page_size=1_000)
+        answer = await bench.listed.ListBalanceTransactions(request)
+        return list(answer.balance_transactions)
+
+    found = await poll(
+        fed,
+        lambda told: any(each.stripe_payout_id not in ("", each.source_id) for each in told),
+    )
+    return [balance_transaction_item(each, 1) for each in found]
+
+
+@pytest.mark.parametrize("bench", [OF_PAYOUTS], indirect=True)
+async def test_what_payouts_contain_and_what_is_left_is_that_of_the_reports(
+    bench: Any, ann: Any
+) -> None:
+    opened = await bench()
+    await opened.books.give(*await told_contents(opened))
+    await compared(opened)
+    assert await evidence(opened) == []
+    assert await differing(ann) == []
+    rows = await opened.books.rows(
+        "SELECT kind, max(reported), max(listed) FROM report_check GROUP BY kind ORDER BY kind"
+    )
+    # Five charges in dollars are paid out; the one in yen and the refund are left.
+    assert rows == [("ENDING_BALANCE", 2, 2), ("PAYOUT_CONTENTS", 5, 5)]
+
+
+@pytest.mark.parametrize("bench", [OF_PAYOUTS], indirect=True)
+async def test_contents_that_went_wrong_are_told(bench: Any, ann: Any) -> None:
+    opened = await bench(
+        ReportFault.model_validate({"kind": "row_missing", "report_type": "payout_rec*"}),
+        ReportFault.model_validate(
+            {"kind": "row_other_amount", "report_type": "ending_balance*", "by": 7}
+        ),
+    )
+    await opened.books.give(*await told_contents(opened))
+    await compared(opened)
+    # What is left is so in the report of each day.
+    assert {row[:2] for row in await evidence(opened)} == {
+        ("ENDING_BALANCE", "OTHER_AMOUNT"),
+        ("PAYOUT_CONTENTS", "NOT_IN_REPORT"),
+    }
+    kinds = {each.subject.split()[1] for each in await differing(ann)}
+    assert kinds == {"ENDING_BALANCE", "PAYOUT_CONTENTS"}

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.v1.report_pb2 import REPORT_KIND_SUMMARY, Report
+from gateway.v1.report_service_pb2 import ListReportsRequest, ListReportsResponse
 from reconciliation.conditions.condition import MAX_SAYS_CHARACTERS
+from reconciliation.matching.book_days import read_book_days
 from reconciliation.reports.comparing import (
     FIRST_PAUSE,
     LAST_PAUSE,
@@ -23,9 +27,10 @@ from reconciliation.reports.comparing import (
     condition_of,
     looked_at_again,
 )
+from reconciliation.reports.fetching import GatewayReports
 
 DAY = datetime(2026, 11, 30, tzinfo=UTC)
-REPORT = ReportName("rep_1", "eu", Kind.ACTIVITY, DAY, DAY + timedelta(days=1))
+REPORT = ReportName("rep_1", "eu", Kind.ACTIVITY, DAY, DAY + timedelta(days=1), DAY.date())
 
 KEYS = st.sampled_from(["txn_a", "txn_b", "txn_c"])
 MOVEMENTS = st.builds(
@@ -135,3 +140,48 @@ def test_what_differs_is_looked_at_again_less_and_less_often() -> None:
     assert looked_at_again(DAY, DAY + 9 * LAST_PAUSE) == DAY + 10 * LAST_PAUSE
     assert looked_at_again(DAY, DAY + LOOKED_AT_FOR) is not None
     assert looked_at_again(DAY, DAY + LOOKED_AT_FOR + timedelta(seconds=1)) is None
+
+
+class Reports:
+    """A gateway that wants one report."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    async def ListReports(self, request: ListReportsRequest) -> ListReportsResponse:
+        return ListReportsResponse(reports=[self.report])
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "day"),
+    [
+        # The first moments of a day, and the last before it.
+        ("Pacific/Auckland", "2026-11-29T11:00:00+00:00", "2026-11-30"),
+        ("Pacific/Auckland", "2026-11-29T10:59:59+00:00", "2026-11-29"),
+        # Clocks went forward on that day.
+        ("Australia/Sydney", "2026-10-03T14:00:00+00:00", "2026-10-04"),
+        ("Australia/Sydney", "2026-10-04T13:00:00+00:00", "2026-10-05"),
+        ("UTC", "2026-11-30T00:00:00+00:00", "2026-11-30"),
+    ],
+)
+async def test_a_report_is_of_the_corridors_day(zone: str, start: str, day: str) -> None:
+    report = Report(id="rep_1", corridor="au", kind=REPORT_KIND_SUMMARY)
+    begins = datetime.fromisoformat(start)
+    report.start_time.FromDatetime(begins)
+    report.end_time.FromDatetime(begins + timedelta(hours=23))
+    stub: Any = Reports(report)
+    (wanted,) = await GatewayReports(stub, stub, read_book_days({"au": zone})).wanted(begins)
+    assert wanted.name.subject == f"report SUMMARY {day}"
+    assert (wanted.name.start, wanted.is_ready) == (begins, False)
+
+
+def test_a_row_of_another_payout_differs_where_the_payout_is_compared() -> None:
+    row = Movement("txn_1", "EUR", 90, 100, 10, "charge", "po_2")
+    listed = Movement("txn_1", "EUR", 90, 100, 10, "charge", "po_1")
+    (found,) = compare_rows([listed], [row])
+    assert (found.kind, found.key) == (DifferenceKind.OTHER_PAYOUT, "txn_1")
+    said = condition_of(REPORT, [found]).says
+    assert said.endswith("1 of another payout (txn_1)")
+    whichever = Movement("txn_1", "EUR", 90, 100, 10, "charge")
+    assert compare_rows([whichever], [row]) == []
+    assert compare_rows([listed], [listed]) == []

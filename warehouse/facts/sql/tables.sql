@@ -42,3 +42,17 @@ CREATE TABLE IF NOT EXISTS warehouse_identity (
 CREATE TABLE IF NOT EXISTS warehouse_schema (
     digest varchar PRIMARY KEY
 );
+
+-- Tables of Stripe's files, each of one title of a query or one type of report, and what their columns are headed by.
+CREATE TABLE IF NOT EXISTS stripe_table (
+    table_name varchar PRIMARY KEY,
+    kind varchar NOT NULL,
+    title varchar NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS stripe_column (
+    table_name varchar NOT NULL,
+    column_name varchar NOT NULL,
+    heading varchar NOT NULL,
+    PRIMARY KEY (table_name, column_name)
+);

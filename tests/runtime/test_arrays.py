@@ -1,14 +1,14 @@
 """Columns in PostgreSQL's binary format, read back by PostgreSQL."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ledger import arrays
-from ledger.connections import read_connections
-from ledger.times import EPOCH
-from tests.ledger.client import LedgerClient
+from runtime import arrays
+from runtime.connections import Connections
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOMENT = 1_767_614_400_123_456
 
@@ -35,9 +35,11 @@ MOMENT = 1_767_614_400_123_456
     ],
 )
 async def test_columns_arrive_as_they_were(
-    client: LedgerClient, url: str, column: arrays.Column, values: list[Any]
+    postgres_url: str, column: arrays.Column, values: list[Any]
 ) -> None:
-    connections = read_connections(url, 1)
+    connections = Connections(
+        postgres_url, role="postgres", size=1, application_name="arrays", prepare=arrays.register
+    )
     rows = await connections.fetch("SELECT * FROM unnest(%(column)b)", {"column": column})
     await connections.close()
     assert [row[0] for row in rows] == values

@@ -1,0 +1,291 @@
+"""All that routing believes, as one value: written as JSON, named by its hash, merged of replicas.
+
+A table's belief and a chain's are products of evidence. So replicas that began from the same state
+are merged by multiplying what each has added: exact for what is independent, and the same in
+whatever order they come.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from gateway.routing.approval import MIN_VARIANCE, Fading, Table, fade
+from gateway.routing.features import FeatureSpace
+from gateway.routing.health import LEVELS, Chain, Health, HealthSettings, chain_at
+
+FORM = "routing-state-1"
+MAX_STATE_BYTES = 4_000_000
+MAX_CORRIDORS = 64
+DIGITS = 12
+"""Significant digits of figures when they are written down."""
+FADE_EVERY_S = 240.0
+FIRST_DOUBT = 0.4
+"""How unsure a new state is of the operators' order, as a share of how unsure it will be: those who
+wrote it down knew their corridors. That knowledge ages as all other does."""
+LEAST_CHANCE = 1e-12
+
+
+class StateError(ValueError):
+    """Bytes that are not a state of routing, or states that do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorridorState:
+    """What is believed of a corridor."""
+
+    own: Table
+    health: Health = field(default_factory=Health)
+
+
+@dataclass(frozen=True)
+class RoutingState:
+    """What is believed as of `time_s`; times are seconds since the epoch."""
+
+    space_hash: str
+    """Of the features that the tables belong to."""
+    time_s: float
+    """Until when tables have faded."""
+    common: Table
+    corridors: Mapping[str, CorridorState] = field(default_factory=dict)
+    learned: int = 0
+    """Outcomes that went into it."""
+
+    @classmethod
+    def new(cls, space: FeatureSpace, corridors: Sequence[str], now_s: float) -> "RoutingState":
+        """Nothing seen yet."""
+        if len(corridors) > MAX_CORRIDORS:
+            raise StateError(f"{len(corridors)} corridors, at most {MAX_CORRIDORS}")
+        own = Table.new(space.own, FIRST_DOUBT)
+        states = {corridor: CorridorState(own) for corridor in sorted(corridors)}
+        return cls(hash_of(space), now_s, Table.new(space.common), MappingProxyType(states))
+
+    def with_corridor(self, name: str, corridor: CorridorState) -> "RoutingState":
+        """One corridor in another state."""
+        return self.with_lesson(name, corridor, self.common, learned=self.learned)
+
+    def with_lesson(
+        self, name: str, corridor: CorridorState, common: Table, *, learned: int
+    ) -> "RoutingState":
+        """One corridor and the common table in another state."""
+        corridors = MappingProxyType({**self.corridors, name: corridor})
+        return RoutingState(self.space_hash, self.time_s, common, corridors, learned)
+
+
+def hash_of(space: FeatureSpace) -> str:
+    """Names a feature space: tables of one are not for another."""
+    text = repr((space.vocabulary, space.features, space.common_features))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def advance(state: RoutingState, space: FeatureSpace, now_s: float) -> RoutingState:
+    """The state with its tables faded up to now, if that was long enough ago to matter."""
+    elapsed = now_s - state.time_s
+    return _faded(state, space, now_s) if elapsed >= FADE_EVERY_S else state
+
+
+def _faded(state: RoutingState, space: FeatureSpace, now_s: float) -> RoutingState:
+    elapsed = now_s - state.time_s
+    if elapsed == 0.0:
+        return state
+    own, common = Fading.over(space.own, elapsed), Fading.over(space.common, elapsed)
+    return replace(
+        state,
+        time_s=now_s,
+        common=fade(state.common, common),
+        corridors=MappingProxyType(
+            {name: replace(c, own=fade(c.own, own)) for name, c in state.corridors.items()}
+        ),
+    )
+
+
+def dump(state: RoutingState) -> bytes:
+    """Canonical JSON: the same state is the same bytes."""
+    data = {
+        "form": FORM,
+        "space": state.space_hash,
+        "time_s": state.time_s,
+        "learned": state.learned,
+        "common": _table(state.common),
+        "corridors": {
+            name: {
+                "own": _table(corridor.own),
+                "log_latency": corridor.health.log_latency,
+                "chains": {
+                    key: {"levels": [_rounded(p) for p in chain.levels], "time_s": chain.time_s}
+                    for key, chain in corridor.health.chains.items()
+                },
+            }
+            for name, corridor in state.corridors.items()
+        },
+    }
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def content_hash(raw: bytes) -> str:
+    """The SHA-256 of a state's bytes, in hexadecimal: the model's version."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def load(raw: bytes, space: FeatureSpace) -> RoutingState:
+    """The state of bytes that `dump` made; raises StateError for anything else."""
+    if len(raw) > MAX_STATE_BYTES:
+        raise StateError(f"{len(raw)} bytes, at most {MAX_STATE_BYTES}")
+    try:
+        data = json.loads(raw)
+    except ValueError as error:
+        raise StateError(f"not JSON: {error}") from error
+    try:
+        if data["form"] != FORM:
+            raise StateError(f"form: {data['form']!r} is not {FORM!r}")
+        if data["space"] != hash_of(space):
+            raise StateError("space: the features of the state are others")
+        if not 0 <= len(data["corridors"]) <= MAX_CORRIDORS:
+            raise StateError(f"corridors: {len(data['corridors'])}, at most {MAX_CORRIDORS}")
+        corridors = {
+            str(name): CorridorState(
+                _read_table(entry["own"], len(space.own.variances), f"corridor {name}"),
+                Health(
+                    MappingProxyType(
+                        {str(k): _read_chain(c, f"{name} {k}") for k, c in entry["chains"].items()}
+                    ),
+                    _read_number(entry["log_latency"], f"corridor {name}: log_latency"),
+                ),
+            )
+            for name, entry in data["corridors"].items()
+        }
+        return RoutingState(
+            space_hash=str(data["space"]),
+            time_s=_read_number(data["time_s"], "time_s"),
+            common=_read_table(data["common"], len(space.common.variances), "common"),
+            corridors=MappingProxyType(corridors),
+            learned=int(data["learned"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"not of the form {FORM}: {error!r}") from error
+
+
+def merge(
+    base: RoutingState,
+    replicas: Sequence[RoutingState],
+    space: FeatureSpace,
+    settings: HealthSettings,
+) -> RoutingState:
+    """What replicas learnt that all began from `base`, together, as of the latest of them.
+
+    Raises StateError if one has other features or corridors, or is older than the base.
+    """
+    for replica in replicas:
+        if (
+            replica.space_hash != base.space_hash
+            or replica.corridors.keys() != base.corridors.keys()
+        ):
+            raise StateError("states of other features or corridors cannot be merged")
+        if replica.time_s < base.time_s:
+            raise StateError("a replica is older than what it began from")
+    now_s = max([base.time_s, *(replica.time_s for replica in replicas)])
+    # All as of one moment, so that what they add can be compared.
+    start = _faded(base, space, now_s)
+    others = [_faded(replica, space, now_s) for replica in replicas]
+    corridors = {
+        name: CorridorState(
+            _merge_tables(
+                corridor.own, [o.corridors[name].own for o in others], space.own.variances
+            ),
+            _merge_health(corridor.health, [o.corridors[name].health for o in others], settings),
+        )
+        for name, corridor in start.corridors.items()
+    }
+    return RoutingState(
+        space_hash=base.space_hash,
+        time_s=now_s,
+        common=_merge_tables(start.common, [o.common for o in others], space.common.variances),
+        corridors=MappingProxyType(corridors),
+        learned=base.learned + sum(o.learned - base.learned for o in others),
+    )
+
+
+def _merge_tables(base: Table, others: Sequence[Table], most: Sequence[float]) -> Table:
+    means, variances = [], []
+    for slot, (mean, variance) in enumerate(zip(base.means, base.variances, strict=True)):
+        changed = [
+            (other.means[slot], other.variances[slot])
+            for other in others
+            if (other.means[slot], other.variances[slot]) != (mean, variance)
+        ]
+        if len(changed) == 1:
+            merged_mean, merged_variance = changed[0]
+        else:
+            precision = 1.0 / variance + math.fsum(1.0 / v - 1.0 / variance for _, v in changed)
+            merged_variance = min(
+                max(1.0 / max(precision, 1.0 / most[slot]), MIN_VARIANCE), most[slot]
+            )
+            weighted = mean / variance + math.fsum(m / v - mean / variance for m, v in changed)
+            merged_mean = weighted * merged_variance if changed else mean
+            merged_variance = merged_variance if changed else variance
+        means.append(merged_mean)
+        variances.append(merged_variance)
+    return Table(tuple(means), tuple(variances))
+
+
+def _merge_health(base: Health, others: Sequence[Health], settings: HealthSettings) -> Health:
+    keys = sorted({key for health in (base, *others) for key in health.chains})
+    chains = {}
+    for key in keys:
+        kind = key.partition(":")[0]
+        known = [health.chains[key] for health in (base, *others) if key in health.chains]
+        now_s = max(chain.time_s for chain in known)
+        start = _chances(chain_at(base, key, kind, now_s, settings))
+        logs = [math.log(p) for p in start]
+        for other in others:
+            for n, p in enumerate(_chances(chain_at(other, key, kind, now_s, settings))):
+                logs[n] += math.log(p) - math.log(start[n])
+        highest = max(logs)
+        weights = [math.exp(value - highest) for value in logs]
+        chains[key] = Chain(tuple([w / math.fsum(weights) for w in weights[1:]]), now_s)
+    moved = math.fsum(health.log_latency - base.log_latency for health in others)
+    return Health(MappingProxyType(chains), base.log_latency + moved / max(len(others), 1))
+
+
+def _chances(chain: Chain) -> list[float]:
+    """Of being well, and of each level; none of them 0."""
+    return [max(p, LEAST_CHANCE) for p in (1.0 - chain.incident, *chain.levels)]
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.{DIGITS}g}")
+
+
+def _table(table: Table) -> dict[str, list[float]]:
+    return {
+        "means": [_rounded(mean) for mean in table.means],
+        "variances": [_rounded(variance) for variance in table.variances],
+    }
+
+
+def _read_table(entry: Mapping[str, Any], slots: int, where: str) -> Table:
+    means, variances = (
+        tuple([_read_number(n, f"{where}: {key}") for n in entry[key]])
+        for key in ("means", "variances")
+    )
+    if not len(means) == len(variances) == slots:
+        raise StateError(f"{where}: {len(means)} means, {len(variances)} variances, not {slots}")
+    if min(variances) <= 0.0:
+        raise StateError(f"{where}: a variance is not positive")
+    return Table(means, variances)
+
+
+def _read_chain(entry: Mapping[str, Any], where: str) -> Chain:
+    levels = tuple([_read_number(p, where) for p in entry["levels"]])
+    if len(levels) != len(LEVELS) or min(levels) < 0.0 or sum(levels) > 1.0 + 1e-9:
+        raise StateError(f"{where}: levels are not {len(LEVELS)} chances")
+    return Chain(levels, _read_number(entry["time_s"], where))
+
+
+def _read_number(value: object, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise StateError(f"{where}: {value!r} is not a number")
+    return float(value)

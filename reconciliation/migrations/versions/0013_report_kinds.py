@@ -1,0 +1,16 @@
+"""Comparisons of reports of what payouts contain and of what a balance is made of."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))

@@ -1,0 +1,1 @@
+"""Simulators: worlds with a seed in which the truth is known, so that what learns can be judged."""

@@ -1,0 +1,87 @@
+"""Alarms against a model that looks at the whole past, and their terms at the edges."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.foresight.alarm import Alarm, AlarmTerms, Change, watch
+from gateway.foresight.forecast import Forecast
+from gateway.foresight.objective import Part
+
+TERMS = AlarmTerms(
+    raise_at=0.4, clear_at=0.2, confirm_minutes=2, stirring_minutes=4, quiet_minutes=3
+)
+
+
+def forecast(
+    minute: int, chance: float, *, broken: bool = False, stepped: bool = False
+) -> Forecast:
+    part = Part.LATENCY
+    return Forecast(
+        minute,
+        probabilities=(chance / 2, chance, chance),
+        minutes_to_breach=None,
+        broken=(part,) if broken else (),
+        part=part if chance else None,
+        evidence=(),
+        steps=(part,) if stepped else (),
+    )
+
+
+def stood(chances: list[float]) -> list[bool]:
+    """Minute by minute, by looking back over everything: an independent model."""
+    found: list[bool] = []
+    since = 0
+    for at in range(len(chances)):
+        if found and found[-1]:
+            quiet = at - since >= 3 and all(chance < 0.2 for chance in chances[at - 2 : at + 1])
+            found.append(not quiet)
+            since = at + 1 if quiet else since
+        else:
+            likely = at - since >= 1 and min(chances[at - 1 : at + 1]) >= 0.4
+            raised = likely and at - since >= 3 and min(chances[at - 3 : at + 1]) > 0
+            found.append(raised)
+            since = at if raised else since
+    return found
+
+
+@given(st.lists(st.sampled_from([0.0, 0.19, 0.2, 0.3, 0.39, 0.4, 0.9]), max_size=40))
+def test_alarms_follow_the_terms(chances: list[float]) -> None:
+    alarm, found = Alarm(), []
+    for at, chance in enumerate(chances):
+        before = alarm.stands
+        alarm, change = watch(alarm, forecast(at, chance), TERMS)
+        found.append(alarm.stands)
+        assert (change is Change.RAISED) == (alarm.stands and not before)
+        assert (change is Change.CLEARED) == (before and not alarm.stands)
+    assert found == stood(chances)
+
+
+@pytest.mark.parametrize("why", ["broken", "stepped"])
+def test_a_breach_or_a_step_raises_at_once(why: str) -> None:
+    alarm, change = watch(Alarm(), forecast(7, 0.0, **{why: True}), TERMS)
+    assert (alarm.since, change) == (7, Change.RAISED)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"raise_at": 1.0},
+        {"raise_at": 0.07},
+        {"clear_at": 0.0},
+        {"clear_at": 0.21},
+        {"confirm_minutes": 0},
+        {"confirm_minutes": 61},
+        {"stirring_minutes": 0},
+        {"stirring_minutes": 61},
+        {"quiet_minutes": 0},
+        {"quiet_minutes": 61},
+    ],
+)
+def test_terms_that_make_no_sense_are_refused(told: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        AlarmTerms(**told)  # type: ignore[arg-type]
+
+
+def test_terms_at_their_edges_are_taken() -> None:
+    AlarmTerms(raise_at=0.2, clear_at=0.2, confirm_minutes=1, stirring_minutes=60, quiet_minutes=60)
