@@ -6,8 +6,8 @@ from alembic import op
 
 from runtime.migrations import sql_beside
 
-revision = "0038"
-down_revision = "0036"
+revision = "0039"
+down_revision = "0038"
 oldest_code = "0021"  # columns more, with defaults
 branch_labels = None
 depends_on = None
