@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.payments.domain.three_d_secure import Rules
+from gateway.payments.three_d_secure_file import ThreeDSecureFileError, rules_of_file
 from gateway.rights import DEFAULT_CLIENT_ROLES, MERCHANTS, RIGHTS
 from gateway.stripe_client.corridors import (
     Corridor,
@@ -90,6 +92,8 @@ class GatewaySettings(WebhookSettings):
     # The largest amounts in minor units that known customers may be charged while compliance cannot
     # be reached, as JSON by currency: {"EUR": 2000}. Without an entry nothing is charged unasked.
     unchecked_up_to: dict[str, int] = Field(default_factory=dict)
+    # When 3-D Secure is asked for besides what Stripe does by itself: a TOML file with rules.
+    three_d_secure_file: Path | None = None
     # How often each corridor's balance transactions are looked through.
     balance_sweep_seconds: float = Field(60.0, gt=0, le=86_400)
 
@@ -173,12 +177,19 @@ class GatewaySettings(WebhookSettings):
         yield from super().problems()
         if self.lease_seconds <= self.call_seconds:
             yield "GATEWAY_LEASE_SECONDS must be more than GATEWAY_CALL_SECONDS"
+        yield from self._three_d_secure_problems()
         # The twin's webhook secret is published: whoever knows it could forge events.
         unset = self.stripe_corridors_file is None and self.stripe_api_key is None
         if unset and self.env is not Environment.SANDBOX:
             yield f"ENV={self.env} needs GATEWAY_STRIPE_API_KEY or a corridors file"
         else:
             yield from self._corridor_problems()
+
+    def _three_d_secure_problems(self) -> Iterator[str]:
+        try:
+            _ = self.three_d_secure_rules
+        except ThreeDSecureFileError as error:
+            yield f"{self.variable('three_d_secure_file')}: {error}"
 
     def production_problems(self) -> Iterator[str]:
         yield from super().production_problems()
@@ -226,6 +237,11 @@ class GatewaySettings(WebhookSettings):
             # An empty one stays in, to be refused: it would verify every forgery.
             secrets = [SecretStr(secret.strip()) for secret in listed]
         return [single_corridor(self.stripe_api_key, self.stripe_api_base, secrets)]
+
+    @property
+    def three_d_secure_rules(self) -> Rules:
+        """When 3-D Secure is asked for; none without a file."""
+        return rules_of_file(self.three_d_secure_file) if self.three_d_secure_file else ()
 
     @property
     def webhook_destinations(self) -> Destinations:

@@ -24,7 +24,8 @@ from gateway.payments.store.recording import record_changes, record_refund
 from gateway.payments.store.snapshot import PaymentSnapshot, PaymentWriter
 from gateway.payments.store.writes import Progress, is_grouped
 from gateway.payments.stripe.dependencies import Dependencies
-from gateway.payments.telemetry import announce_failover
+from gateway.payments.telemetry import announce_failover, trace_radar
+from gateway.stripe_client.failover import Elsewhere
 from gateway.stripe_client.outcome import Failure, Outcome, OutcomeClass
 from runtime.logs import get_logger, place_of
 
@@ -144,7 +145,7 @@ class PaymentOperations:
             decision.operation,
             Subject(decision.payment, decision.refund),
             decision.follow_up,
-            announce=lambda: announce_failover(decision, elsewhere),
+            announce=lambda: _announce(decision, elsewhere),
         )
 
     def _decide(
@@ -164,6 +165,11 @@ class PaymentOperations:
             return Subject(payment)
         assert operation.refund_id is not None
         return Subject(payment, await store.get_refund(connection, operation.refund_id))
+
+
+def _announce(decision: Decision, elsewhere: Elsewhere) -> None:
+    announce_failover(decision, elsewhere)
+    trace_radar(decision.changes)
 
 
 def decide(

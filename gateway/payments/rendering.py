@@ -9,6 +9,7 @@ from gateway.bookkeeping.reporting import PaymentBookings
 from gateway.operations.operation import Operation, OperationState
 from gateway.payments.domain.decline_retries import DeclinedAttempt
 from gateway.payments.domain.payment import Decline, FailureCode, Payment
+from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.refund import Refund
 from gateway.payments.domain.states import PaymentState
 from gateway.v1 import payment_pb2 as pb
@@ -203,6 +204,41 @@ def decline_message(decline: Decline) -> pb.Decline:
     )
 
 
+def radar_message(outcome: RadarOutcome) -> pb.RadarOutcome:
+    """What Radar made of a charge; a word of Stripe's that the contract does not have is left
+    unspecified."""
+    message = pb.RadarOutcome(
+        type=_TYPES.get(outcome.type, pb.RADAR_OUTCOME_TYPE_UNSPECIFIED),
+        risk_level=_LEVELS.get(outcome.risk_level, pb.RADAR_RISK_LEVEL_UNSPECIFIED),
+        network_status=_STATUSES.get(outcome.network_status, pb.RADAR_NETWORK_STATUS_UNSPECIFIED),
+        reason=outcome.reason,
+        advice_code=outcome.advice_code,
+        network_advice_code=outcome.network_advice_code,
+        network_decline_code=outcome.network_decline_code,
+    )
+    if outcome.risk_score is not None:
+        message.risk_score = outcome.risk_score
+    return message
+
+
+# The contract's values by Stripe's words.
+_TYPES = {
+    name.removeprefix("RADAR_OUTCOME_TYPE_").lower(): number
+    for name, number in pb.RadarOutcomeType.items()
+    if number
+}
+_LEVELS = {
+    name.removeprefix("RADAR_RISK_LEVEL_").lower(): number
+    for name, number in pb.RadarRiskLevel.items()
+    if number
+}
+_STATUSES = {
+    name.removeprefix("RADAR_NETWORK_STATUS_").lower(): number
+    for name, number in pb.RadarNetworkStatus.items()
+    if number
+}
+
+
 def declined_attempt_message(declined: DeclinedAttempt) -> pb.DeclinedAttempt:
     """One refused attempt."""
     return pb.DeclinedAttempt(
@@ -215,6 +251,14 @@ def declined_attempt_message(declined: DeclinedAttempt) -> pb.DeclinedAttempt:
 
 def _add_particulars(message: pb.Payment, payment: Payment, *, secrets: bool) -> None:
     """What belongs to the state that the payment is in."""
+    if payment.radar_outcome is not None:
+        message.radar_outcome.CopyFrom(radar_message(payment.radar_outcome))
+    asked = payment.three_d_secure
+    if asked is not None and asked.request:
+        message.three_d_secure.request = pb.ThreeDSecureRequest.Value(
+            f"THREE_D_SECURE_REQUEST_{asked.request.upper()}"
+        )
+        message.three_d_secure.rule = asked.rule
     if payment.decline is not None:
         message.decline.CopyFrom(decline_message(payment.decline))
     if payment.failure is not None:

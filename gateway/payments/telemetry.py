@@ -1,13 +1,16 @@
 """What operators are told of failovers: a metric, an attribute of the trace, a line in the log.
 
-Clients see them as the payment's event `failed_over`, and in its `failovers`.
+Clients see them as the payment's event `failed_over`, and in its `failovers`. Of what Radar made
+of a charge, traces have the type and the level, and nothing that names a card.
 """
+
+from collections.abc import Sequence
 
 from opentelemetry import trace
 from prometheus_client import Counter
 
 from gateway.payments.domain.decision import Decision
-from gateway.payments.domain.payment import FailureCode
+from gateway.payments.domain.payment import Change, FailureCode
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.stripe_client.failover import Elsewhere
 from runtime.logs import get_logger
@@ -20,6 +23,17 @@ FAILOVERS = Counter(
 )
 
 log = get_logger(__name__)
+
+
+def trace_radar(changes: Sequence[Change]) -> None:
+    """Says in the trace what Radar made of the charge that the steps are about, if they tell."""
+    for change in changes:
+        outcome = change.after.radar_outcome
+        if outcome is None or (change.before and change.before.radar_outcome == outcome):
+            continue
+        trace.get_current_span().set_attributes(
+            {"gateway.radar.type": outcome.type, "gateway.radar.risk_level": outcome.risk_level}
+        )
 
 
 def announce_failover(decision: Decision, elsewhere: Elsewhere) -> None:

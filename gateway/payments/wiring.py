@@ -29,6 +29,7 @@ from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.dependencies import Dependencies
 from gateway.payments.stripe.events import PaymentEvents
+from gateway.payments.stripe.three_d_secure import ThreeDSecureRules
 from gateway.payments.stripe.unchecked import UncheckedPayments
 from gateway.payments.waiting import Patience
 from gateway.stripe_client.client import StripeClient
@@ -106,6 +107,7 @@ def _part(
         stripe_client,
         ComplianceClient(compliance, settings.compliance_timeout_seconds),
         UncheckedPayments(engine, settings.unchecked_up_to, clock),
+        ThreeDSecureRules(engine, settings.three_d_secure_rules, clock),
         clock,
         timing,
     )

@@ -227,6 +227,138 @@ pages, so that only saved ones can be charged.
 """
 Global___PaymentMethodType: _TypeAlias = PaymentMethodType  # noqa: Y015
 
+class _RadarOutcomeType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RadarOutcomeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RadarOutcomeType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RADAR_OUTCOME_TYPE_UNSPECIFIED: _RadarOutcomeType.ValueType  # 0
+    """Not told, or a word of Stripe's that this release does not know."""
+    RADAR_OUTCOME_TYPE_AUTHORIZED: _RadarOutcomeType.ValueType  # 1
+    """The bank has approved it."""
+    RADAR_OUTCOME_TYPE_MANUAL_REVIEW: _RadarOutcomeType.ValueType  # 2
+    """The bank has approved it, and Radar has put it before people."""
+    RADAR_OUTCOME_TYPE_ISSUER_DECLINED: _RadarOutcomeType.ValueType  # 3
+    """The bank has refused it."""
+    RADAR_OUTCOME_TYPE_BLOCKED: _RadarOutcomeType.ValueType  # 4
+    """Stripe has blocked it: neither the bank's fault nor Stripe's."""
+    RADAR_OUTCOME_TYPE_INVALID: _RadarOutcomeType.ValueType  # 5
+    """The request was not valid."""
+
+class RadarOutcomeType(_RadarOutcomeType, metaclass=_RadarOutcomeTypeEnumTypeWrapper):
+    """RadarOutcomeType says what became of a charge."""
+
+RADAR_OUTCOME_TYPE_UNSPECIFIED: RadarOutcomeType.ValueType  # 0
+"""Not told, or a word of Stripe's that this release does not know."""
+RADAR_OUTCOME_TYPE_AUTHORIZED: RadarOutcomeType.ValueType  # 1
+"""The bank has approved it."""
+RADAR_OUTCOME_TYPE_MANUAL_REVIEW: RadarOutcomeType.ValueType  # 2
+"""The bank has approved it, and Radar has put it before people."""
+RADAR_OUTCOME_TYPE_ISSUER_DECLINED: RadarOutcomeType.ValueType  # 3
+"""The bank has refused it."""
+RADAR_OUTCOME_TYPE_BLOCKED: RadarOutcomeType.ValueType  # 4
+"""Stripe has blocked it: neither the bank's fault nor Stripe's."""
+RADAR_OUTCOME_TYPE_INVALID: RadarOutcomeType.ValueType  # 5
+"""The request was not valid."""
+Global___RadarOutcomeType: _TypeAlias = RadarOutcomeType  # noqa: Y015
+
+class _RadarRiskLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RadarRiskLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RadarRiskLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RADAR_RISK_LEVEL_UNSPECIFIED: _RadarRiskLevel.ValueType  # 0
+    """Not told (without Radar), or a word of Stripe's that this release does not know."""
+    RADAR_RISK_LEVEL_NORMAL: _RadarRiskLevel.ValueType  # 1
+    """As usual."""
+    RADAR_RISK_LEVEL_ELEVATED: _RadarRiskLevel.ValueType  # 2
+    """More than usual."""
+    RADAR_RISK_LEVEL_HIGHEST: _RadarRiskLevel.ValueType  # 3
+    """So much that it is blocked, unless the account has that rule turned off."""
+    RADAR_RISK_LEVEL_NOT_ASSESSED: _RadarRiskLevel.ValueType  # 4
+    """No card, so that Radar has not looked at it."""
+    RADAR_RISK_LEVEL_UNKNOWN: _RadarRiskLevel.ValueType  # 5
+    """Radar has failed to say."""
+
+class RadarRiskLevel(_RadarRiskLevel, metaclass=_RadarRiskLevelEnumTypeWrapper):
+    """RadarRiskLevel is how risky Radar has found a charge."""
+
+RADAR_RISK_LEVEL_UNSPECIFIED: RadarRiskLevel.ValueType  # 0
+"""Not told (without Radar), or a word of Stripe's that this release does not know."""
+RADAR_RISK_LEVEL_NORMAL: RadarRiskLevel.ValueType  # 1
+"""As usual."""
+RADAR_RISK_LEVEL_ELEVATED: RadarRiskLevel.ValueType  # 2
+"""More than usual."""
+RADAR_RISK_LEVEL_HIGHEST: RadarRiskLevel.ValueType  # 3
+"""So much that it is blocked, unless the account has that rule turned off."""
+RADAR_RISK_LEVEL_NOT_ASSESSED: RadarRiskLevel.ValueType  # 4
+"""No card, so that Radar has not looked at it."""
+RADAR_RISK_LEVEL_UNKNOWN: RadarRiskLevel.ValueType  # 5
+"""Radar has failed to say."""
+Global___RadarRiskLevel: _TypeAlias = RadarRiskLevel  # noqa: Y015
+
+class _RadarNetworkStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RadarNetworkStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RadarNetworkStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RADAR_NETWORK_STATUS_UNSPECIFIED: _RadarNetworkStatus.ValueType  # 0
+    """Not told, or a word of Stripe's that this release does not know."""
+    RADAR_NETWORK_STATUS_APPROVED_BY_NETWORK: _RadarNetworkStatus.ValueType  # 1
+    """Approved."""
+    RADAR_NETWORK_STATUS_DECLINED_BY_NETWORK: _RadarNetworkStatus.ValueType  # 2
+    """Declined."""
+    RADAR_NETWORK_STATUS_NOT_SENT_TO_NETWORK: _RadarNetworkStatus.ValueType  # 3
+    """Never asked."""
+    RADAR_NETWORK_STATUS_REVERSED_AFTER_APPROVAL: _RadarNetworkStatus.ValueType  # 4
+    """Approved, and then blocked by Stripe: the customer may see it as pending for a while."""
+
+class RadarNetworkStatus(_RadarNetworkStatus, metaclass=_RadarNetworkStatusEnumTypeWrapper):
+    """RadarNetworkStatus says what the network had to do with a charge."""
+
+RADAR_NETWORK_STATUS_UNSPECIFIED: RadarNetworkStatus.ValueType  # 0
+"""Not told, or a word of Stripe's that this release does not know."""
+RADAR_NETWORK_STATUS_APPROVED_BY_NETWORK: RadarNetworkStatus.ValueType  # 1
+"""Approved."""
+RADAR_NETWORK_STATUS_DECLINED_BY_NETWORK: RadarNetworkStatus.ValueType  # 2
+"""Declined."""
+RADAR_NETWORK_STATUS_NOT_SENT_TO_NETWORK: RadarNetworkStatus.ValueType  # 3
+"""Never asked."""
+RADAR_NETWORK_STATUS_REVERSED_AFTER_APPROVAL: RadarNetworkStatus.ValueType  # 4
+"""Approved, and then blocked by Stripe: the customer may see it as pending for a while."""
+Global___RadarNetworkStatus: _TypeAlias = RadarNetworkStatus  # noqa: Y015
+
+class _ThreeDSecureRequest:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ThreeDSecureRequestEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ThreeDSecureRequest.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    THREE_D_SECURE_REQUEST_UNSPECIFIED: _ThreeDSecureRequest.ValueType  # 0
+    """Never sent."""
+    THREE_D_SECURE_REQUEST_ANY: _ThreeDSecureRequest.ValueType  # 1
+    """To authenticate the customer, with a challenge or without, as the bank likes."""
+    THREE_D_SECURE_REQUEST_CHALLENGE: _ThreeDSecureRequest.ValueType  # 2
+    """To have the bank challenge the customer."""
+    THREE_D_SECURE_REQUEST_AUTOMATIC: _ThreeDSecureRequest.ValueType  # 3
+    """What Stripe does unasked: to authenticate where the law or Radar's rules want it."""
+
+class ThreeDSecureRequest(_ThreeDSecureRequest, metaclass=_ThreeDSecureRequestEnumTypeWrapper):
+    """ThreeDSecureRequest is what is asked of Stripe about 3-D Secure."""
+
+THREE_D_SECURE_REQUEST_UNSPECIFIED: ThreeDSecureRequest.ValueType  # 0
+"""Never sent."""
+THREE_D_SECURE_REQUEST_ANY: ThreeDSecureRequest.ValueType  # 1
+"""To authenticate the customer, with a challenge or without, as the bank likes."""
+THREE_D_SECURE_REQUEST_CHALLENGE: ThreeDSecureRequest.ValueType  # 2
+"""To have the bank challenge the customer."""
+THREE_D_SECURE_REQUEST_AUTOMATIC: ThreeDSecureRequest.ValueType  # 3
+"""What Stripe does unasked: to authenticate where the law or Radar's rules want it."""
+Global___ThreeDSecureRequest: _TypeAlias = ThreeDSecureRequest  # noqa: Y015
+
 class _ComplianceVerdict:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -608,6 +740,90 @@ class Decline(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Decline: _TypeAlias = Decline  # noqa: Y015
+
+@_typing.final
+class RadarOutcome(_message.Message):
+    """RadarOutcome is what Radar and the network made of a charge, as Stripe gives it: the charge's
+    `outcome`, without its text for sellers.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    RISK_LEVEL_FIELD_NUMBER: _builtins.int
+    RISK_SCORE_FIELD_NUMBER: _builtins.int
+    NETWORK_STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ADVICE_CODE_FIELD_NUMBER: _builtins.int
+    NETWORK_ADVICE_CODE_FIELD_NUMBER: _builtins.int
+    NETWORK_DECLINE_CODE_FIELD_NUMBER: _builtins.int
+    type: Global___RadarOutcomeType.ValueType
+    """What became of the charge."""
+    risk_level: Global___RadarRiskLevel.ValueType
+    """How risky Radar has found it."""
+    risk_score: _builtins.int
+    """The same from 0 to 100. Set with Radar for Fraud Teams only, and of cards only."""
+    network_status: Global___RadarNetworkStatus.ValueType
+    """What the network had to do with it."""
+    reason: _builtins.str
+    """Why, for example "highest_risk_level", "elevated_risk_level", "rule", or the bank's decline code.
+    May be empty.
+    """
+    advice_code: _builtins.str
+    """What may be tried, for example "do_not_try_again". May be empty."""
+    network_advice_code: _builtins.str
+    """The card network's own advice, for example Mastercard's "03". May be empty."""
+    network_decline_code: _builtins.str
+    """The code with which the network declined, for example "51". May be empty."""
+    def __init__(
+        self,
+        *,
+        type: Global___RadarOutcomeType.ValueType = ...,
+        risk_level: Global___RadarRiskLevel.ValueType = ...,
+        risk_score: _builtins.int | None = ...,
+        network_status: Global___RadarNetworkStatus.ValueType = ...,
+        reason: _builtins.str = ...,
+        advice_code: _builtins.str = ...,
+        network_advice_code: _builtins.str = ...,
+        network_decline_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score", "risk_score", b"risk_score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score", "advice_code", b"advice_code", "network_advice_code", b"network_advice_code", "network_decline_code", b"network_decline_code", "network_status", b"network_status", "reason", b"reason", "risk_level", b"risk_level", "risk_score", b"risk_score", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__risk_score: _TypeAlias = _typing.Literal["risk_score"]  # noqa: Y015
+    _WhichOneofArgType__risk_score: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__risk_score) -> _WhichOneofReturnType__risk_score | None: ...
+
+Global___RadarOutcome: _TypeAlias = RadarOutcome  # noqa: Y015
+
+@_typing.final
+class ThreeDSecure(_message.Message):
+    """ThreeDSecure is what the operators' rules have asked of Stripe about 3-D Secure. Whether the customer
+    was authenticated is for the bank to decide.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    request: Global___ThreeDSecureRequest.ValueType
+    """What was asked for."""
+    rule: _builtins.str
+    """Name of the rule that says so, at most 40 bytes of [a-z0-9-]."""
+    def __init__(
+        self,
+        *,
+        request: Global___ThreeDSecureRequest.ValueType = ...,
+        rule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreeDSecure: _TypeAlias = ThreeDSecure  # noqa: Y015
 
 @_typing.final
 class DeclineRetry(_message.Message):
@@ -1041,6 +1257,8 @@ class Payment(_message.Message):
     APPLICATION_FEE_REFUNDED_FIELD_NUMBER: _builtins.int
     TRANSFER_REVERSED_FIELD_NUMBER: _builtins.int
     FAIL_IN_REVIEW_FIELD_NUMBER: _builtins.int
+    RADAR_OUTCOME_FIELD_NUMBER: _builtins.int
+    THREE_D_SECURE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, for example "pay_01J9Z8…". Made by the gateway."""
     request_id: _builtins.str
@@ -1223,6 +1441,18 @@ class Payment(_message.Message):
         transfer. Not set while nothing was.
         """
 
+    @_builtins.property
+    def radar_outcome(self) -> Global___RadarOutcome:
+        """What Radar and the network made of `charge_id`. Stripe's answer to a decline does not have it: the
+        event `radar_outcome_known` follows then. Not set before, and of a charge without an outcome.
+        """
+
+    @_builtins.property
+    def three_d_secure(self) -> Global___ThreeDSecure:
+        """What was asked of Stripe about 3-D Secure, beyond what it does by itself. Not set where no rule of
+        the operators applies.
+        """
+
     def __init__(
         self,
         *,
@@ -1276,10 +1506,12 @@ class Payment(_message.Message):
         application_fee_refunded: _money_pb2.Money | None = ...,
         transfer_reversed: _money_pb2.Money | None = ...,
         fail_in_review: _builtins.bool = ...,
+        radar_outcome: Global___RadarOutcome | None = ...,
+        three_d_secure: Global___ThreeDSecure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "booking", b"booking", "capture_before_time", b"capture_before_time", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "transfer_reversed", b"transfer_reversed", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "booking", b"booking", "capture_before_time", b"capture_before_time", "compliance", b"compliance", "create_time", b"create_time", "decline", b"decline", "decline_retry", b"decline_retry", "failure", b"failure", "fee", b"fee", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "radar_outcome", b"radar_outcome", "three_d_secure", b"three_d_secure", "transfer_reversed", b"transfer_reversed", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "fail_in_review", b"fail_in_review", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "transfer_reversed", b"transfer_reversed", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "amount", b"amount", "amount_authorized", b"amount_authorized", "amount_captured", b"amount_captured", "amount_disputed", b"amount_disputed", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "application_fee_captured", b"application_fee_captured", "application_fee_refunded", b"application_fee_refunded", "billing_country_code", b"billing_country_code", "booking", b"booking", "capture_before_time", b"capture_before_time", "capture_method", b"capture_method", "charge_id", b"charge_id", "compliance", b"compliance", "corridor", b"corridor", "create_time", b"create_time", "customer_id", b"customer_id", "customer_returned", b"customer_returned", "decline", b"decline", "decline_retry", b"decline_retry", "declined_attempts", b"declined_attempts", "description", b"description", "destination_account_id", b"destination_account_id", "fail_in_review", b"fail_in_review", "failovers", b"failovers", "failure", b"failure", "fee", b"fee", "id", b"id", "merchant_id", b"merchant_id", "metadata", b"metadata", "next_action", b"next_action", "next_retry_time", b"next_retry_time", "off_session", b"off_session", "operations", b"operations", "payment_intent_id", b"payment_intent_id", "payment_method", b"payment_method", "queue", b"queue", "queue_timeout", b"queue_timeout", "radar_outcome", b"radar_outcome", "refunds", b"refunds", "request_id", b"request_id", "return_url", b"return_url", "revision", b"revision", "save_payment_method", b"save_payment_method", "state", b"state", "statement_descriptor_suffix", b"statement_descriptor_suffix", "stay_in_corridor", b"stay_in_corridor", "three_d_secure", b"three_d_secure", "transfer_reversed", b"transfer_reversed", "unavailable_policy", b"unavailable_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

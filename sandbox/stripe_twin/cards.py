@@ -27,6 +27,18 @@ class RefundOutcome(StrEnum):
     SUCCEEDS_THEN_FAILS = "succeeds_then_fails"
 
 
+class Refuser(StrEnum):
+    """Who refuses, and when: https://docs.stripe.com/declines."""
+
+    ISSUER = "issuer"
+    # Before the network was asked.
+    RADAR = "radar"
+    # By a rule that looks at what the issuer answered, so that what was approved is reversed.
+    RADAR_AFTER_APPROVAL = "radar_after_approval"
+    # The request is not valid.
+    STRIPE = "stripe"
+
+
 @dataclass(frozen=True, slots=True)
 class Decline:
     """A refusal: https://docs.stripe.com/declines/codes, advice per decline code as documented.
@@ -40,6 +52,7 @@ class Decline:
     advice_code: str | None
     network_decline_code: str | None = None
     param: str | None = None
+    refuser: Refuser = Refuser.ISSUER
 
     @property
     def network_advice_code(self) -> str | None:
@@ -70,7 +83,14 @@ LOST_CARD = issuer_decline("lost_card", _NEVER_AGAIN, "41")
 STOLEN_CARD = issuer_decline("stolen_card", _NEVER_AGAIN, "43")
 VELOCITY_LIMIT = issuer_decline("card_velocity_exceeded", _LATER, "61")
 # Radar blocks these, so that no network sees them.
-FRAUDULENT = Decline("card_declined", "fraudulent", _DECLINED, _NEVER_AGAIN)
+FRAUDULENT = Decline("card_declined", "fraudulent", _DECLINED, _NEVER_AGAIN, refuser=Refuser.RADAR)
+BLOCKED_AFTER_APPROVAL = Decline(
+    "card_declined", "fraudulent", _DECLINED, _NEVER_AGAIN, refuser=Refuser.RADAR_AFTER_APPROVAL
+)
+# "A Stripe test card number was used": https://docs.stripe.com/declines/codes.
+TEST_MODE_CARD = Decline(
+    "card_declined", "testmode_decline", _DECLINED, None, refuser=Refuser.STRIPE
+)
 EXPIRED_CARD = Decline("expired_card", None, "Your card has expired.", _CHECK, "54", "exp_month")
 INCORRECT_CVC = Decline(
     "incorrect_cvc",
@@ -141,8 +161,9 @@ DECLINES: dict[str, Decline] = {
         PROCESSING_ERROR,
         AUTHENTICATION_REQUIRED,
         *_MORE_DECLINES,
+        TEST_MODE_CARD,
     )
-}
+} | {"blocked_after_approval": BLOCKED_AFTER_APPROVAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +237,8 @@ _TOKENS: dict[str, TestCard] = {
         "4100000000000019", decline=FRAUDULENT, attachable=True, risk_level="highest"
     ),
     "radarBlock": TestCard("4100000000000019", decline=FRAUDULENT, risk_level="highest"),
+    # Blocked by the default rule, and not without it.
+    "riskLevelHighest": TestCard("4000000000004954", risk_level="highest"),
     "riskLevelElevated": TestCard("4000000000009235", risk_level="elevated"),
     "chargeCustomerFail": TestCard("4000000000000341", decline=GENERIC_DECLINE),
     "refundFail": TestCard("4000000000005126", refund=RefundOutcome.SUCCEEDS_THEN_FAILS),

@@ -14,6 +14,7 @@ from sandbox.stripe_twin.debit_balance import take_back
 from sandbox.stripe_twin.destinations import direct_fee, settle_destination
 from sandbox.stripe_twin.disputes import open_dispute
 from sandbox.stripe_twin.errors import check_choice, check_positive, invalid_request
+from sandbox.stripe_twin.radar import approved_outcome, debit_outcome, refused_outcome
 from sandbox.stripe_twin.store import JsonObject
 
 # https://docs.stripe.com/payments/multicapture
@@ -59,16 +60,7 @@ def new_charge(
     charge["amount_captured"] = 0 if manual else intent["amount"]
     charge["paid"] = True
     charge["status"] = "succeeded"
-    charge["outcome"] = {
-        "advice_code": None,
-        "network_advice_code": None,
-        "network_decline_code": None,
-        "network_status": "approved_by_network",
-        "reason": None,
-        "risk_level": account.cards[method["id"]].card.risk_level,
-        "seller_message": "Payment complete.",
-        "type": "authorized",
-    }
+    charge["outcome"] = approved_outcome(account, account.cards[method["id"]])
     card = charge["payment_method_details"]["card"]
     card["authorization_code"] = "123456"
     card["capture_before"] = capture_before if manual else None
@@ -90,38 +82,17 @@ def new_failed_charge(
 ) -> JsonObject:
     """The charge of an attempt that was refused."""
     charge = _charge(account, intent, method)
-    blocked = account.cards[method["id"]].card.risk_level == "highest"
     charge["failure_code"] = decline.code
     charge["failure_message"] = decline.message
     charge["status"] = "failed"
-    charge["outcome"] = {
-        "advice_code": decline.advice_code,
-        "network_advice_code": decline.network_advice_code,
-        "network_decline_code": decline.network_decline_code,
-        "network_status": "not_sent_to_network" if blocked else "declined_by_network",
-        "reason": "highest_risk_level" if blocked else decline.decline_code or decline.code,
-        "risk_level": account.cards[method["id"]].card.risk_level,
-        "seller_message": "Stripe blocked this payment as too risky."
-        if blocked
-        else "The bank did not return any further details with this decline.",
-        "type": "blocked" if blocked else "issuer_declined",
-    }
+    charge["outcome"] = refused_outcome(account, account.cards[method["id"]], decline)
     return account.objects("charge").add(charge)
 
 
 def debit_charge(account: TwinAccount, intent: JsonObject, method: JsonObject) -> JsonObject:
     """The charge of a bank debit that the bank has not decided about."""
     charge = _charge(account, intent, method)
-    charge["outcome"] = {
-        "advice_code": None,
-        "network_advice_code": None,
-        "network_decline_code": None,
-        "network_status": "approved_by_network",
-        "reason": None,
-        "risk_level": "not_assessed",
-        "seller_message": "Payment complete.",
-        "type": "authorized",
-    }
+    charge["outcome"] = debit_outcome()
     return account.objects("charge").add(charge)
 
 

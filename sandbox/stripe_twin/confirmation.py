@@ -24,6 +24,7 @@ from sandbox.stripe_twin.payment_methods import (
     ensure_usable,
     error_members,
 )
+from sandbox.stripe_twin.radar import blocked_by_radar
 from sandbox.stripe_twin.store import JsonObject
 
 
@@ -121,7 +122,7 @@ def charge_card(
 ) -> Decline | None:
     """Asks the issuer; the intent becomes paid, authorised or open again with the decline given."""
     state = account.cards[method["id"]]
-    decline = state.next_decline()
+    decline = blocked_by_radar(account, state) or state.next_decline()
     if decline is not None:
         _decline(account, origin, intent, method, decline)
         return decline

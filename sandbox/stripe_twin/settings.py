@@ -56,7 +56,9 @@ class TwinSettings(BaseModel):
     instant payout, a balance transaction of its own here; Stripe does not say how it books it.
     `report_lag_seconds` is how long after a day of UTC its data is in reports, `report_seconds`
     how long a report takes. `sigma_lag_seconds` is how old the data of Sigma's queries is, about
-    three hours at Stripe.
+    three hours at Stripe. `radar_blocks_highest` and `radar_reviews_elevated` are Radar's default
+    rules, which block what has the highest risk and put elevated risk before people;
+    `radar_scores` is whether the account has Radar for Fraud Teams, and so scores.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -93,3 +95,6 @@ class TwinSettings(BaseModel):
     report_lag_seconds: float = Field(default=12 * HOUR, ge=0.0)
     report_seconds: float = Field(default=0.0, ge=0.0)
     sigma_lag_seconds: float = Field(default=3 * HOUR, ge=0.0)
+    radar_blocks_highest: bool = True
+    radar_reviews_elevated: bool = False
+    radar_scores: bool = True

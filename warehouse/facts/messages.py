@@ -76,6 +76,34 @@ def payment_change(change: WatchPaymentsResponse, payment: Payment) -> Row:
         "revision": payment.revision,
         "create_time": instant(payment, "create_time"),
         "update_time": instant(payment, "update_time"),
+        **_radar_outcome(payment),
+        "three_d_secure_request": word(
+            payment_pb2.ThreeDSecureRequest,
+            "THREE_D_SECURE_REQUEST_",
+            payment.three_d_secure.request,
+        ),
+        "three_d_secure_rule": payment.three_d_secure.rule or None,
+    }
+
+
+def _radar_outcome(payment: Payment) -> Row:
+    """What Radar and the network made of a payment's charge; nothing where it is not told."""
+    outcome = payment.radar_outcome
+    return {
+        "radar_outcome_type": word(
+            payment_pb2.RadarOutcomeType, "RADAR_OUTCOME_TYPE_", outcome.type
+        ),
+        "radar_risk_level": word(
+            payment_pb2.RadarRiskLevel, "RADAR_RISK_LEVEL_", outcome.risk_level
+        ),
+        "radar_risk_score": outcome.risk_score if outcome.HasField("risk_score") else None,
+        "radar_network_status": word(
+            payment_pb2.RadarNetworkStatus, "RADAR_NETWORK_STATUS_", outcome.network_status
+        ),
+        "radar_reason": outcome.reason or None,
+        "radar_advice_code": outcome.advice_code or None,
+        "radar_network_advice_code": outcome.network_advice_code or None,
+        "radar_network_decline_code": outcome.network_decline_code or None,
     }
 
 

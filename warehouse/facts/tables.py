@@ -51,6 +51,11 @@ PAYMENT = Table(
         *(text("stripe_failure_code"), text("compliance_verdict"), text("decision_id")),
         *(integer("failover_count"), integer("revision")),
         *(time("create_time"), time("update_time")),
+        # What Radar and the network made of the charge.
+        *(text("radar_outcome_type"), text("radar_risk_level"), integer("radar_risk_score")),
+        *(text("radar_network_status"), text("radar_reason"), text("radar_advice_code")),
+        *(text("radar_network_advice_code"), text("radar_network_decline_code")),
+        *(text("three_d_secure_request"), text("three_d_secure_rule")),
     ),
 )
 PAYMENT_OPERATION = Table(

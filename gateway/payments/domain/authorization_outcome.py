@@ -22,6 +22,7 @@ from gateway.payments.domain.intents import (
     read_intent,
 )
 from gateway.payments.domain.payment import Change, FailureCode, Payment, PaymentFailure, take
+from gateway.payments.domain.radar import radar_outcome_of
 from gateway.payments.domain.reconcile import reconcile
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.stripe_client.failover import reason_to_leave
@@ -111,6 +112,7 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
     payment = so_far.payment
     change: Change | None = None
     if payment.state is PaymentState.AUTHORIZING:
+        charge = intent.get("latest_charge")
         change = decline_step(
             payment,
             decline_of(
@@ -121,7 +123,8 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
             ),
             context.now,
             str(intent.get("id") or payment.payment_intent_id),
-            id_of(intent.get("latest_charge")) or payment.charge_id,
+            id_of(charge) or payment.charge_id,
+            radar_outcome_of(charge),
         )
     return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.reason, failure)
 

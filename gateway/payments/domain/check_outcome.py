@@ -58,7 +58,7 @@ def apply_check(
     payment = replace(payment, compliance=reply.record)
     so_far = Decision(payment, operation)
     if reply.record.verdict in (ALLOW, UNCHECKED):
-        return _allowed(so_far, context)
+        return _allowed(so_far, reply, context)
     ends = payment.fails_in_review and payment.state is not PaymentState.IN_REVIEW
     if reply.record.verdict == "DENY" or ends:
         denied = take(payment, Transition.COMPLIANCE_DENIED, context.now)
@@ -106,13 +106,16 @@ def authorization(payment: Payment, operation_id: str, now: datetime) -> Operati
     return sent(operation, now)
 
 
-def _allowed(so_far: Decision, context: DecisionContext) -> Decision:
+def _allowed(so_far: Decision, reply: CheckReply, context: DecisionContext) -> Decision:
     now = context.now
     if is_too_late(so_far.payment, now):
         # It was asked about, or in review, for so long that the client does not want it any more.
         over = so_far.then(take(so_far.payment, Transition.DECLINED, now))
         return over.ended(OperationState.SUCCEEDED, now)
-    so_far = so_far.then(take(so_far.payment, Transition.COMPLIANCE_ALLOWED, now))
+    # What was decided before stays: the same request must have the same parameters.
+    asked = so_far.payment.three_d_secure or reply.three_d_secure
+    allowed = take(so_far.payment, Transition.COMPLIANCE_ALLOWED, now, three_d_secure=asked)
+    so_far = so_far.then(allowed)
     follow_up = authorization(so_far.payment, derived_id("op", so_far.operation.id), now)
     started = take(so_far.payment, Transition.AUTHORIZATION_STARTED, now, hold_id=follow_up.id)
     return replace(so_far.then(started).ended(OperationState.SUCCEEDED, now), follow_up=follow_up)

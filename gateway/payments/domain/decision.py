@@ -19,6 +19,7 @@ from gateway.payments.domain.payment import (
     Change,
     ComplianceRecord,
     Payment,
+    ThreeDSecure,
 )
 from gateway.payments.domain.refund import Refund
 from gateway.stripe_client.outcome import (
@@ -72,6 +73,8 @@ class CheckReply:
     retry_after: timedelta | None = None
     # It was not there, or too slow; not: it refused the question.
     is_down: bool = False
+    # What is to be asked for of 3-D Secure, where that was decided now.
+    three_d_secure: ThreeDSecure | None = None
 
 
 Reply = StripeReply | CheckReply | GivenUp

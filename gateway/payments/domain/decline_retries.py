@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from gateway.operations.operation import Operation, OperationKind, OperationState
 from gateway.payments.domain.payment import Change, Decline, Payment, take
+from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.retry_policy import DATA, earliest_within_limits, next_attempt_time
 from gateway.payments.domain.states import PaymentState, Transition
 
@@ -31,10 +32,16 @@ def longest_window() -> timedelta:
 
 
 def decline_step(
-    payment: Payment, decline: Decline, now: datetime, payment_intent_id: str, charge_id: str
+    payment: Payment,
+    decline: Decline,
+    now: datetime,
+    payment_intent_id: str,
+    charge_id: str,
+    radar_outcome: RadarOutcome | None = None,
 ) -> Change:
     """The step when an attempt was refused: the last one, or another is scheduled. Either way
-    the hold is released: the next attempt places its own."""
+    the hold is released: the next attempt places its own. `radar_outcome` is the charge's, None
+    where it is not told yet."""
     due = None
     if payment.state in (PaymentState.AUTHORIZING, PaymentState.PROCESSING):
         due = next_attempt_time(payment, decline, now)
@@ -46,9 +53,23 @@ def decline_step(
         decline_count=payment.decline_count + 1,
         payment_intent_id=payment_intent_id,
         charge_id=charge_id,
+        radar_outcome=radar_outcome or outcome_of_same_charge(payment, charge_id),
+        card_fingerprint=_fingerprint(payment, decline),
         hold_id="",
         wake_time=due,
     )
+
+
+def outcome_of_same_charge(payment: Payment, charge_id: str) -> RadarOutcome | None:
+    """What is known of Radar's outcome where the payment's charge is still the same one."""
+    return payment.radar_outcome if payment.charge_id == charge_id else None
+
+
+def _fingerprint(payment: Payment, decline: Decline) -> str:
+    """The card's; a bank debit's is the account's, which is no card."""
+    if payment.payment_method_type.is_bank_debit:
+        return ""
+    return decline.card_fingerprint or payment.card_fingerprint
 
 
 def put_back_step(payment: Payment, now: datetime) -> Change:

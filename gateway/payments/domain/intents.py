@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.money import PartOfMinorUnitError, from_stripe
 from gateway.payments.domain.payment import Decline, NextAction
+from gateway.payments.domain.radar import RadarOutcome, card_fingerprint_of, radar_outcome_of
 from gateway.stripe_times import made_time, time_of
 
 AUTHENTICATION_REQUIRED = "authentication_required"
@@ -49,6 +50,9 @@ class IntentSnapshot:
     application_fee_minor: int | None = None
     # When it came to this status, as far as Stripe tells.
     effective_time: datetime | None = None
+    # Of the charge, and of its card, if it is expanded.
+    radar_outcome: RadarOutcome | None = None
+    card_fingerprint: str = ""
 
 
 class UnreadableIntentError(Exception):
@@ -97,6 +101,8 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
         decline=_decline(intent) if status is IntentStatus.DECLINED else None,
         application_fee_minor=fee,
         effective_time=_effective_time(intent, charge, status),
+        radar_outcome=radar_outcome_of(charge),
+        card_fingerprint=card_fingerprint_of(charge),
     )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.payments.domain.payment_methods import MandateAcceptance, PaymentMethodType
+from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.states import HOLDING, PaymentState, Transition, state_after
 from gateway.stripe_client.failover import Route
 
@@ -116,6 +117,15 @@ class ComplianceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreeDSecure:
+    """What the operators' rules have asked of Stripe about 3-D Secure, in its word, and which rule;
+    both are empty where none applies."""
+
+    request: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LeftCorridor:
     """A corridor that a payment was not charged through; `leave_time` is RFC 3339."""
 
@@ -192,6 +202,12 @@ class Payment:
     capture_time: datetime | None = None
     # The hold that stands in the ledger: the id of the operation that it was placed for.
     hold_id: str = ""
+    # Of `charge_id`. Stripe's answer to a decline does not have it: an event brings it then.
+    radar_outcome: RadarOutcome | None = None
+    # Stripe's name of the card number that was charged last, whatever its token.
+    card_fingerprint: str = ""
+    # None until it was decided, which happens once.
+    three_d_secure: ThreeDSecure | None = None
     decline: Decline | None = None
     failure: PaymentFailure | None = None
     next_action: NextAction | None = None

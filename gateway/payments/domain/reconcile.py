@@ -7,10 +7,11 @@ Stripe's objects only move forward, and so does `reconcile`.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gateway.payments.domain.decline_retries import decline_step
+from gateway.payments.domain.decline_retries import decline_step, outcome_of_same_charge
 from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
 from gateway.payments.domain.payment import Change, Payment, take
 from gateway.payments.domain.processing import next_look_time
+from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.states import FINAL, NEVER_SENT, PaymentState, Transition, allows
 
 # Until then Stripe captures a card by default where the charge names no deadline of its own:
@@ -125,6 +126,21 @@ def covers(payment: Payment, seen: IntentSnapshot) -> bool:
     return False
 
 
+def radar_step(
+    payment: Payment, charge_id: str, outcome: RadarOutcome | None, now: datetime
+) -> Change | None:
+    """The step by which Radar's outcome of the payment's charge becomes known after the charge
+    itself, or another than it was; None if there is nothing new, or the charge is not its own.
+
+    While an operation asks for the money its answer is waited for: it is about a later charge.
+    """
+    if outcome is None or outcome == payment.radar_outcome or charge_id != payment.charge_id:
+        return None
+    if not allows(payment.state, Transition.RADAR_OUTCOME_KNOWN):
+        return None
+    return take(payment, Transition.RADAR_OUTCOME_KNOWN, now, radar_outcome=outcome)
+
+
 def capture_wake_time(capture_before: datetime, now: datetime) -> datetime:
     """When to look at an AUTHORIZED payment: a day before the deadline, then at it."""
     warning = capture_before - CAPTURE_WARNING
@@ -223,7 +239,9 @@ def _declined(
         if (seen.decline, charge_id) == (payment.decline, payment.charge_id):
             # Seen before the present attempt was made, and told late.
             return None
-    change = decline_step(payment, seen.decline, now, seen.payment_intent_id, charge_id)
+    change = decline_step(
+        payment, seen.decline, now, seen.payment_intent_id, charge_id, seen.radar_outcome
+    )
     return replace(change, effective_time=seen.effective_time)
 
 
@@ -241,12 +259,15 @@ def _canceled(payment: Payment, seen: IntentSnapshot, now: datetime) -> Change |
 def _step(
     payment: Payment, transition: Transition, seen: IntentSnapshot, now: datetime, **values: object
 ) -> Change:
+    charge_id = seen.charge_id or payment.charge_id
     change = take(
         payment,
         transition,
         now,
         payment_intent_id=seen.payment_intent_id,
-        charge_id=seen.charge_id or payment.charge_id,
+        charge_id=charge_id,
+        radar_outcome=seen.radar_outcome or outcome_of_same_charge(payment, charge_id),
+        card_fingerprint=seen.card_fingerprint or payment.card_fingerprint,
         **values,
     )
     return replace(change, effective_time=seen.effective_time)

@@ -58,6 +58,8 @@ class Transition(StrEnum):
     RETRY_POSTPONED = "retry_postponed"
     CAPTURE_WINDOW_CLOSING = "capture_window_closing"
     FEE_KNOWN = "fee_known"
+    # What Radar made of the charge came after the charge, or is another than it was.
+    RADAR_OUTCOME_KNOWN = "radar_outcome_known"
     REFUND_STARTED = "refund_started"
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"
@@ -151,6 +153,12 @@ _TABLE: dict[Transition, dict[PaymentState, PaymentState]] = {
     T.CUSTOMER_RETURNED: {S.DECLINED: S.RETRY_SCHEDULED},
     T.CAPTURE_WINDOW_CLOSING: {S.AUTHORIZED: S.AUTHORIZED},
     T.FEE_KNOWN: {S.SUCCEEDED: S.SUCCEEDED},
+    T.RADAR_OUTCOME_KNOWN: {
+        S.RETRY_SCHEDULED: S.RETRY_SCHEDULED,
+        S.AUTHORIZED: S.AUTHORIZED,
+        S.SUCCEEDED: S.SUCCEEDED,
+        S.DECLINED: S.DECLINED,
+    },
     T.REFUND_STARTED: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_SUCCEEDED: {S.SUCCEEDED: S.SUCCEEDED},
     T.REFUND_FAILED: {S.SUCCEEDED: S.SUCCEEDED},

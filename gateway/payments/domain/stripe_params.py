@@ -80,6 +80,9 @@ def authorize_params(payment: Payment) -> dict[str, Any]:
     if payment.customer_away:
         # Without a customer 3-D Secure cannot be done: Stripe then answers with a decline.
         params["off_session"] = True
+    elif payment.three_d_secure is not None and payment.three_d_secure.request:
+        card = {"request_three_d_secure": payment.three_d_secure.request}
+        params["payment_method_options"] = {"card": card}
     if payment.payment_method_customer:
         params["customer"] = payment.payment_method_customer
     if payment.return_url:

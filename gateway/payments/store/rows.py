@@ -19,9 +19,11 @@ from gateway.payments.domain.payment import (
     Payment,
     PaymentFailure,
     QueueReason,
+    ThreeDSecure,
     UnavailablePolicy,
 )
 from gateway.payments.domain.payment_methods import MandateAcceptance, PaymentMethodType
+from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.refund import Refund, RefundCause, RefundState
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.rendering import payment_message
@@ -29,7 +31,10 @@ from gateway.stripe_client.failover import Route
 
 _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
 _REFUND_FIELDS = tuple(field.name for field in fields(Refund))
-_JSON_FIELDS = ("decline", "failure", "next_action", "compliance", "mandate_acceptance")
+_JSON_FIELDS = (
+    *("decline", "failure", "next_action", "compliance", "mandate_acceptance"),
+    *("radar_outcome", "three_d_secure"),
+)
 
 
 def payment_row(payment: Payment) -> dict[str, Any]:
@@ -61,6 +66,10 @@ def payment_of(row: Any) -> Payment:
     if row.decline_retry:
         within = timedelta(seconds=row.decline_retry["within_seconds"])
         values["decline_retry"] = DeclineRetry(row.decline_retry["max_attempts"], within)
+    outcome = row.radar_outcome
+    values["radar_outcome"] = RadarOutcome(**outcome) if outcome else None
+    asked = row.three_d_secure
+    values["three_d_secure"] = ThreeDSecure(**asked) if asked else None
     values["decline"] = Decline(**row.decline) if row.decline else None
     values["next_action"] = NextAction(**row.next_action) if row.next_action else None
     values["routes"] = tuple(Route(**route) for route in row.routes or ())

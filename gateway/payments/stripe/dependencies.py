@@ -22,6 +22,7 @@ from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import EXPAND_CAPTURE, EXPAND_REFUND_NOW
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
+from gateway.payments.stripe.three_d_secure import ThreeDSecureRules
 from gateway.payments.stripe.unchecked import UncheckedPayments
 from gateway.stripe_client.call import Priority, background
 from gateway.stripe_client.client import StripeClient
@@ -47,6 +48,7 @@ class Dependencies:
         stripe_client: StripeClient,
         compliance: ComplianceClient,
         unchecked: UncheckedPayments,
+        three_d_secure: ThreeDSecureRules,
         clock: Clock,
         timing: Timing,
         *,
@@ -57,6 +59,7 @@ class Dependencies:
         self._stripe = stripe_client
         self._compliance = compliance
         self._unchecked = unchecked
+        self._three_d_secure = three_d_secure
         self._clock = clock
         self._timing = timing
         self._uniform = uniform
@@ -111,7 +114,8 @@ class Dependencies:
 
     async def _check(self, payment: Payment, operation: Operation) -> CheckReply:
         reply = await self._compliance.check(payment, operation)
-        return await self._unchecked.instead(payment, reply)
+        reply = await self._unchecked.instead(payment, reply)
+        return await self._three_d_secure.add(payment, reply)
 
     async def _send(self, payment: Payment, operation: Operation, *, resend: bool) -> Outcome:
         params: dict[str, Any] = json.loads(operation.params)

@@ -32,8 +32,15 @@ from gateway.payments.domain.money_facts import (
     fee_step,
     is_fee_of,
 )
-from gateway.payments.domain.payment import Payment
-from gateway.payments.domain.reconcile import ContradictionError, Timing, covers, reconcile
+from gateway.payments.domain.payment import Change, Payment
+from gateway.payments.domain.radar import RadarOutcome, radar_outcome_of
+from gateway.payments.domain.reconcile import (
+    ContradictionError,
+    Timing,
+    covers,
+    radar_step,
+    reconcile,
+)
 from gateway.payments.domain.refund import RETURNED, as_stripe_says
 from gateway.payments.domain.refund_outcome import (
     refund_made_elsewhere,
@@ -52,6 +59,7 @@ from gateway.payments.store import payments as store
 from gateway.payments.store.recording import captured_time, record_changes, record_refund
 from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.store.writes import News
+from gateway.payments.telemetry import trace_radar
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_times import made_time
 from gateway.webhooks_in.event import (
@@ -162,7 +170,8 @@ class PaymentEvents:
         if fee is None:
             return False
         recent = self._writer.recent.of_intent(id_of(charge.get("payment_intent")))
-        if recent is not None and await self._take_fee_of(recent, fee):
+        outcome = radar_outcome_of(charge)
+        if recent is not None and await self._take_fee_of(recent, fee, outcome):
             return True
         payment_id = await self.payment_of(charge)
         if payment_id is None:
@@ -176,15 +185,24 @@ class PaymentEvents:
             if not is_fee_of(payment, fee):
                 return False
             now = self._context().now
+            changes: list[Change] = []
             if payment.fee_minor is None:
-                await record_changes(connection, [fee_step(payment, fee, now)], now)
+                changes.append(fee_step(payment, fee, now))
+                payment = changes[-1].after
+            told = radar_step(payment, fee.charge_id, outcome, now)
+            if told is not None:
+                changes.append(told)
+                payment = told.after
+            await record_changes(connection, changes, now)
             payment = replace(payment, capture_time=await captured_time(connection, payment))
             for fact in fee_facts(payment, fee, now):
                 await enqueue(connection, fact, now)
         self._notifiers.notify(payment_id)
         return True
 
-    async def _take_fee_of(self, payment: Payment, fee: ChargeFee) -> bool:
+    async def _take_fee_of(
+        self, payment: Payment, fee: ChargeFee, outcome: RadarOutcome | None
+    ) -> bool:
         """Writes the fee of a payment that this process wrote last, if it still stands so."""
         if payment.state is not PaymentState.SUCCEEDED or payment.fee_minor is not None:
             return False
@@ -193,6 +211,8 @@ class PaymentEvents:
         if not is_fee_of(payment, fee):
             return False
         now = self._context().now
+        if radar_step(payment, fee.charge_id, outcome, now) is not None:
+            return False
         news = News(payment, fee_step(payment, fee, now), fee_facts(payment, fee, now), now)
         written = await self._writer.write(news)
         if written:
@@ -294,6 +314,9 @@ class PaymentEvents:
                 jitter=context.jitter,
             )
             if change is None:
+                # Stripe's answer to a decline names the charge, and not what Radar made of it.
+                change = radar_step(payment, seen.charge_id, seen.radar_outcome, now)
+            if change is None:
                 return
             if change.moves_money and not await self._guard.is_whole(connection, payment.corridor):
                 # It may be of an attempt that is lost, whatever we know to be under way: the
@@ -309,6 +332,7 @@ class PaymentEvents:
                 await self._guard.write_lost(
                     connection, f"a request on {payment_id} is at Stripe and not known"
                 )
+        trace_radar([change])
         self._tell(payment_id, hurried=hurried)
 
     async def _is_known(self, event: StripeEvent) -> bool:

@@ -22,8 +22,10 @@ from gateway.payments.domain.payment import (
     NextAction,
     Payment,
     PaymentFailure,
+    ThreeDSecure,
     take,
 )
+from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.operations import KINDS
 from gateway.payments.store import payments as store
@@ -81,6 +83,9 @@ async def test_whatever_a_payment_can_hold_is_stored_as_the_general_path_stores_
         "wake_time": NOW,
         "fee_minor": -3,
         "fee_currency": "USD",
+        "radar_outcome": RadarOutcome("blocked", "highest", 0, reason="rule"),
+        "card_fingerprint": "fp_1",
+        "three_d_secure": ThreeDSecure("any", "large"),
     }
     change = take(payment, Transition.COMPLIANCE_ALLOWED, NOW, **values)
     ended = decided(begun.operation, OperationState.SUCCEEDED, NOW)

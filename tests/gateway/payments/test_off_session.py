@@ -126,6 +126,8 @@ async def test_other_declines_do_not_bring_the_customer_back(shop: Shop, twin: T
     card = await saved_card(twin, "visa")
     bank_treats_as(twin, card, "visa_chargeDeclinedStolenCard")
     declined = await shop.create(payment_method=card, off_session=True)
+    # The last that is told of it.
+    declined = (await shop.watch_for(declined.id, "radar_outcome_known")).payment
     answered = await come_back(shop, declined)
     assert answered.state == S.PAYMENT_STATE_DECLINED
     assert answered.revision == declined.revision
