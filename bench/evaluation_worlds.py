@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from bench.routing_chooser import LearningRouting
 from gateway.routing.evaluation_log import LoggedDecision, Option, shares_of_order
@@ -130,6 +131,8 @@ class Shadowed:
 
     options: tuple[Option, ...]
     success: tuple[float, ...]
+    chances: tuple[float, ...]
+    """Of the rules, summed up to each option."""
 
 
 class _RulesWithShadow:
@@ -153,6 +156,7 @@ class _RulesWithShadow:
             Shadowed(
                 tuple([Option(n, shares[n], scores[n].propensity, scores[n].value) for n in names]),
                 tuple([float(self._success[payment.number, int(n)]) for n in names]),
+                tuple(accumulate(shares.values())),
             )
         )
         return chosen
@@ -188,9 +192,7 @@ class Shadow:
         for number in range(customers):
             for payment in draw.choice(self.customers):
                 options = payment.options
-                chosen = draw.choices(
-                    range(len(options)), [option.propensity for option in options]
-                )[0]
+                chosen = draw.choices(range(len(options)), cum_weights=payment.chances)[0]
                 reward = float(draw.random() < payment.success[chosen])
                 found.append(LoggedDecision(str(number), options[chosen].action, reward, options))
         return found

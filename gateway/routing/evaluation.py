@@ -84,6 +84,9 @@ class Support:
     of weights that might have been drawn and were not."""
     effective_customers: float
     """The same of the weights summed by customer, as drawn."""
+    carrying: float
+    """(Σw²)² / Σw⁴, as propensities let expect it: how many decisions carry the uncertainty. Few
+    heavy ones do, so it may be far less than the effective sample."""
     max_weight: float
     """The highest weight, after clipping."""
     max_weight_share: float
@@ -139,6 +142,29 @@ class _Sums:
 
 
 @dataclass(slots=True)
+class _Moments:
+    """Second and fourth moments, each summed over decisions."""
+
+    second: float = 0.0
+    fourth: float = 0.0
+
+    def add(self, second: float, fourth: float) -> None:
+        """Of one decision."""
+        self.second += second
+        self.fourth += fourth
+
+    @property
+    def heavy(self) -> float:
+        """The weight of those that carry the uncertainty."""
+        return math.sqrt(self.fourth / self.second) if self.second > 0.0 else 0.0
+
+    @property
+    def carrying(self) -> float:
+        """How many those are."""
+        return self.second * self.second / self.fourth if self.fourth > 0.0 else 0.0
+
+
+@dataclass(slots=True)
 class _Log:
     """All that a log is reduced to; its size is that of the customers."""
 
@@ -150,7 +176,10 @@ class _Log:
     decisions: int = 0
     direct: float = 0.0
     squares: float = 0.0
-    expected_squares: float = 0.0
+    moments: _Moments = field(default_factory=_Moments)
+    """Of weights, as they may be drawn."""
+    gain_moments: _Moments = field(default_factory=_Moments)
+    """Of weights less 1."""
     highest: float = 0.0
     clipped: int = 0
     lost: float = 0.0
@@ -164,6 +193,7 @@ class _Log:
     def add(self, logged: LoggedDecision) -> None:
         """One decision."""
         expected = expected_logged = own_predicted = own_weight = 0.0
+        second = fourth = gain_second = gain_fourth = 0.0
         limit = self.max_weight
         for action, propensity, candidate, predicted in logged.options:
             expected += candidate * predicted
@@ -176,8 +206,13 @@ class _Log:
                 if weight > limit or propensity == 0.0:
                     kept = limit * propensity if propensity > 0.0 else 0.0
                     self._lose(candidate - kept, predicted)
-                    weight = limit if propensity > 0.0 else 0.0
-                self.expected_squares += propensity * weight * weight
+            if propensity > 0.0:
+                square = min(weight, limit) ** 2
+                second += propensity * square
+                fourth += propensity * square * square
+                square = (min(weight, limit) - 1.0) ** 2
+                gain_second += propensity * square
+                gain_fourth += propensity * square * square
         self.clipped += own_weight > limit
         weight = min(own_weight, limit)
         residual = logged.reward - own_predicted
@@ -192,6 +227,8 @@ class _Log:
         sums.gains += expected - expected_logged + (weight - 1.0) * residual
         self.decisions += 1
         self.direct += expected
+        self.moments.add(second, fourth)
+        self.gain_moments.add(gain_second, gain_fourth)
         self.squares += weight * weight
         self.highest = max(self.highest, weight)
         self.chosen.add(logged.action)
@@ -257,10 +294,14 @@ class _Estimates:
 
     def __init__(self, log: _Log, settings: EvaluationSettings, support: Support) -> None:
         self.sums = list(log.customers.values())
+        self._log = log
         self._rewards = settings.rewards
         self._confidence = settings.confidence_each
         self._customers = support.customers
-        self._effective = max(min(support.effective, support.customers), 1.0)
+        self._freedom = min(support.effective, support.carrying, support.customers) - 1.0
+        # How many decisions count as one, as rewards of a customer may all be the same.
+        alike = support.effective_decisions / max(support.effective_customers, 1.0)
+        self._alike = max(alike, 1.0)
 
     def value(
         self,
@@ -275,15 +316,16 @@ class _Estimates:
 
         Of the candidate the share `kept` is estimated; the rest adds `low` to `high`.
         """
-        effective = self._customers if own else self._effective
         bounds = self._rewards
         if math.fsum([b for _, b in pairs]) <= 0.0:
             middle = (bounds.low + bounds.high) / 2.0
             return Estimate(middle, Interval(bounds.low, bounds.high), math.inf)
         found = ratio(pairs)
-        around = interval(found, self._confidence, effective - 1.0)
-        # As many equal rewards leave this much open (the rule of three): no spread is no certainty.
-        least = bounds.width * math.log(2.0 / (1.0 - self._confidence)) / effective
+        around = interval(found, self._confidence, self._customers - 1.0 if own else self._freedom)
+        if own:
+            least = self._left_open(1.0, self._log.decisions / self._customers)
+        else:
+            least = self._left_open(self._log.moments.heavy, self._alike)
         return Estimate(
             found.value,
             Interval(
@@ -296,13 +338,26 @@ class _Estimates:
     def gain(self, low: float, high: float) -> Estimate:
         """Of the candidate over the logging policy; nothing where they are the same."""
         found = ratio([(s.gains, s.decisions) for s in self.sums])
-        around = interval(found, self._confidence, self._effective - 1.0)
+        around = interval(found, self._confidence, self._freedom)
+        least = self._left_open(self._log.gain_moments.heavy, self._alike)
         width = self._rewards.width
         return Estimate(
             found.value,
-            Interval(around.low + low, around.high + high).within(-width, width),
+            Interval(
+                min(around.low, found.value - least) + low,
+                max(around.high, found.value + least) + high,
+            ).within(-width, width),
             found.error,
         )
+
+    def _left_open(self, heavy: float, alike: float) -> float:
+        """How far off the value may be after rewards that happen to be all the same.
+
+        Of n equal draws the chance of another reward may be log(2 / (1 − confidence)) / n (the rule
+        of three, for both sides). Those that carry the uncertainty weigh `heavy` each.
+        """
+        chances = math.log(2.0 / (1.0 - self._confidence))
+        return self._rewards.width * chances * heavy * alike / self._log.decisions
 
 
 def _support(log: _Log) -> Support:
@@ -311,7 +366,7 @@ def _support(log: _Log) -> Support:
     by_customer = math.fsum([s.weights * s.weights for s in sums])
     kept = log.decisions - log.lost
     drawn = total * total / log.squares if log.squares else 0.0
-    expected = kept * kept / log.expected_squares if log.expected_squares else 0.0
+    expected = kept * kept / log.moments.second if log.moments.second else 0.0
     found = ratio([(s.weights, s.decisions) for s in sums])
     unseen = sorted(log.mass.keys() - log.chosen)
     return Support(
@@ -319,6 +374,7 @@ def _support(log: _Log) -> Support:
         customers=len(sums),
         effective_decisions=min(drawn, expected),
         effective_customers=total * total / by_customer if by_customer else 0.0,
+        carrying=log.moments.carrying,
         max_weight=log.highest,
         max_weight_share=log.highest / total if total else 0.0,
         clipped=log.clipped,

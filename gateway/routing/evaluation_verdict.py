@@ -16,7 +16,7 @@ class Reason(StrEnum):
     """Why a candidate is refused, in the order in which they are given."""
 
     THIN_SUPPORT = "THIN_SUPPORT"
-    """The effective sample is too small."""
+    """The effective sample is too small, or few decisions carry all uncertainty."""
     NEVER_LOGGED = "NEVER_LOGGED"
     """It would choose actions that are not in the log."""
     LOST_MASS = "LOST_MASS"
@@ -40,6 +40,8 @@ class PromotionBounds:
 
     min_effective: float = 400.0
     """The least effective sample, of decisions and of customers."""
+    min_carrying: float = 100.0
+    """The least number of decisions that carry the uncertainty."""
     max_unseen_share: float = 0.001
     """The most that a candidate may choose what was never chosen."""
     max_lost_share: float = 0.01
@@ -59,7 +61,13 @@ class PromotionBounds:
         for name in ("max_unseen_share", "max_lost_share", "max_weight_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: {getattr(self, name)} is not within 0 and 1")
-        for name in ("min_effective", "max_weight", "min_gain", "mean_weight_slack"):
+        for name in (
+            "min_effective",
+            "min_carrying",
+            "max_weight",
+            "min_gain",
+            "mean_weight_slack",
+        ):
             if not getattr(self, name) >= 0.0:
                 raise ValueError(f"{name}: {getattr(self, name)} is negative")
 
@@ -137,13 +145,14 @@ def detectable_gain(evaluation: Evaluation, bounds: PromotionBounds) -> float:
 def _of_support(evaluation: Evaluation, bounds: PromotionBounds) -> list[Refusal]:
     support = evaluation.support
     refusals = []
-    if support.effective < bounds.min_effective:
+    if support.effective < bounds.min_effective or support.carrying < bounds.min_carrying:
         refusals.append(
             Refusal(
                 Reason.THIN_SUPPORT,
                 f"{support.decisions} decisions of {support.customers} customers say as much of "
-                f"the candidate as {support.effective:.0f} of its own would; at least "
-                f"{bounds.min_effective:g} are wanted.",
+                f"the candidate as {support.effective:.0f} of its own would, and "
+                f"{support.carrying:.0f} of them carry the uncertainty; at least "
+                f"{bounds.min_effective:g} and {bounds.min_carrying:g} are wanted.",
             )
         )
     if support.unseen_share > bounds.max_unseen_share:

@@ -329,6 +329,21 @@ def test_equal_rewards_are_not_certain() -> None:
         assert estimate.interval == pytest.approx((1.0 - math.log(40) / 100, 1.0))
 
 
+def test_few_heavy_weights_that_all_succeeded_are_not_certain() -> None:
+    """Of 2,000 decisions ten have the weight 100, and all ten succeeded: one in three might not."""
+    options = (Option("a", 0.995, 0.5, 0.9), Option("b", 0.005, 0.5, 0.9))
+    log = [
+        LoggedDecision(str(n), "b" if n < 10 else "a", float(n % 10 < 9 or n < 10), options)
+        for n in range(2_000)
+    ]
+    found = evaluate(log)
+    second, fourth = (0.995 * (0.5 / 0.995) ** n + 0.005 * 100.0**n for n in (2, 4))
+    left = math.log(40) * math.sqrt(fourth / second) / 2_000
+    assert left == pytest.approx(0.5 * math.log(40) / 10, rel=0.01)
+    assert found.dr.interval.low == pytest.approx(found.dr.value - left)
+    assert found.gain.interval.low <= found.gain.value - 0.9 * left
+
+
 def test_looks_share_the_confidence() -> None:
     one, ten = evaluate(WORKED), evaluate(WORKED, EvaluationSettings(looks=10))
     assert ten.settings.confidence_each == pytest.approx(0.995)

@@ -70,6 +70,14 @@ MUTATIONS = {
         "effective_decisions=min(drawn, expected)",
         "effective_decisions=drawn",
     ),
+    "moments of what was clipped away": (
+        "square = min(weight, limit) ** 2",
+        "square = min(weight, 1e9) ** 2",
+    ),
+    "moments without their chance": (
+        "second += propensity * square\n                fourth",
+        "second += square\n                fourth",
+    ),
     "looks do not share the confidence": (
         "(1.0 - self.confidence) / self.looks",
         "(1.0 - self.confidence)",
@@ -91,6 +99,7 @@ def known(module: ModuleType) -> dict[str, float]:
         "effective": worked.support.effective_decisions,
         "drawn": module.evaluate(DRAWN).support.effective_decisions,
         "drawn customers": clipped.support.effective_customers,
+        "clipped effective": clipped.support.effective_decisions,
         "lost": clipped.support.lost_share,
         "clipped ips": clipped.ips.value,
         "whole ips": whole.ips.value,
@@ -112,6 +121,9 @@ ANSWERS = {
     # Weights 2 and 1/2, and 3/2 and 1/2 of the first customer.
     "drawn": (5 / 2) ** 2 / (4 + 1 / 4),
     "drawn customers": 16 / (4 + 1 / 4 + 9 / 4),
+    # Weights 1/2 and 3/2; 2/3 and 3/2; 1/2 and 3/2; 0 and 3/2: their squares by propensities.
+    "clipped effective": (4 - 27 / 40) ** 2
+    / (1 / 8 + 9 / 8 + 1 / 3 + 9 / 16 + 1 / 5 + 9 / 20 + 9 / 8),
     "lost": (1 / 8 + 3 / 10 + 1 / 4) / 4,
     "clipped ips": 5 / 8,
     "whole ips": VALUE,

@@ -17,6 +17,7 @@ from gateway.routing.evaluation_verdict import (
 
 LAX = PromotionBounds(
     min_effective=0.0,
+    min_carrying=0.0,
     max_unseen_share=1.0,
     max_lost_share=1.0,
     max_weight=1e9,
@@ -106,7 +107,23 @@ def test_thin_support(bound: float, refused: bool) -> None:
         assert "1500 decisions of 1500 customers" in sentence
 
 
+@pytest.mark.parametrize(("bound", "refused"), [(1.001, True), (0.999, False)])
+def test_few_decisions_that_carry_all(bound: float, refused: bool) -> None:
+    """A hundredth of decisions with weight 30: they are all that is uncertain."""
+    found = evaluate(drawn_log(3, 3_000, 0.3, rewards=(0.6, 0.95), propensity=0.01))
+    light, heavy = 0.7 / 0.99, 30.0
+    second, fourth = (0.99 * light**n + 0.01 * heavy**n for n in (2, 4))
+    assert found.support.carrying == pytest.approx(3_000 * second**2 / fourth)
+    verdict = judge(
+        found, PromotionBounds(min_effective=0.0, min_carrying=bound * found.support.carrying)
+    )
+    assert (Reason.THIN_SUPPORT in reasons(verdict)) is refused
+    if refused:
+        assert f"{found.support.carrying:.0f} of them carry" in verdict.refusals[0].sentence
+
+
 def test_the_least_effective_sample() -> None:
+    assert PromotionBounds().min_carrying == 100.0
     assert PromotionBounds().min_effective == 400.0
     assert reasons(judge(evaluate(drawn_log(1, 600, 0.9)))) == [Reason.THIN_SUPPORT]
 
@@ -147,7 +164,7 @@ def test_one_decision_that_decides() -> None:
     found = evaluate(drawn_log(2, 2_000, 0.9, propensity=0.02))
     # 0.9 / 0.02.
     assert found.support.max_weight == pytest.approx(45.0)
-    refused = judge(found, PromotionBounds(max_weight=44.9, min_effective=0.0))
+    refused = judge(found, PromotionBounds(max_weight=44.9, min_effective=0.0, min_carrying=0.0))
     assert Reason.HEAVY_WEIGHT in reasons(refused)
     assert "weight of 45.0" in refused.refusals[0].sentence
     assert Reason.HEAVY_WEIGHT in reasons(judge(found))
@@ -225,6 +242,7 @@ def test_a_larger_log_detects_less() -> None:
         {"max_lost_share": 1.1},
         {"max_weight_share": float("nan")},
         {"min_effective": -1.0},
+        {"min_carrying": -1.0},
         {"max_weight": -1.0},
         {"min_gain": -0.1},
         {"mean_weight_slack": -1e-9},
