@@ -1,9 +1,10 @@
 """The gateway's routing as a chooser in the corridor simulator."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from gateway.routing.attribution import CallResult, Ending, attribute
-from gateway.routing.decision import Decision, Lesson, Policy, decide, learn_from
+from gateway.routing.decision import Decision, Lesson, Policy, Score, decide, learn_from
 from gateway.routing.features import Context
 from gateway.routing.health import InFlight
 from gateway.routing.state import RoutingState
@@ -40,12 +41,24 @@ class LearningRouting:
 
     def choose(self, payment: Payment) -> int:
         """What routing decides among the corridors that are allowed, in the operators' order."""
-        context = context_of(payment)
+        decision = self._decide(payment)
+        self._send(payment, decision)
+        return int(decision.corridor)
+
+    def shadow(self, payment: Payment, chosen: int) -> dict[str, Score]:
+        """What routing would have decided of a payment that somebody else sends to `chosen`."""
+        decision = self._decide(payment)
+        names = [score.corridor for score in decision.scores]
+        corridor = str(chosen)
+        self._send(payment, replace(decision, corridor=corridor, rank=names.index(corridor)))
+        return {score.corridor: score for score in decision.scores}
+
+    def _decide(self, payment: Payment) -> Decision:
         candidates = [str(c) for c in self._orders[payment.region] if c in payment.allowed]
-        decision = decide(
+        return decide(
             self.policy,
             self.state,
-            context,
+            context_of(payment),
             candidates,
             seed=self._seed + payment.number,
             now_s=payment.time_s,
@@ -53,11 +66,12 @@ class LearningRouting:
                 name: list(calls.values()) for name, calls in self._in_flight.items() if calls
             },
         )
+
+    def _send(self, payment: Payment, decision: Decision) -> None:
         self._decisions[payment.number] = decision
         self._in_flight[decision.corridor][payment.number] = InFlight(
             decision.corridor, payment.region, payment.network, payment.time_s
         )
-        return int(decision.corridor)
 
     def hanging_calls(self, payment: Payment, start_s: float) -> dict[str, list[InFlight]]:
         """A call of each corridor like `payment` that has not come back."""
