@@ -102,7 +102,6 @@ def _part(
     timing = timing_of(settings)
     writer = PaymentWriter(PaymentCommitter(commits))
     dependencies = Dependencies(
-        engine,
         guard,
         stripe_client,
         ComplianceClient(compliance, settings.compliance_timeout_seconds),

@@ -25,14 +25,10 @@ from gateway.payments.domain.intents import UnreadableIntentError, id_of, read_i
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
+from gateway.payments.stripe.attempts import has_several_charges
 from gateway.payouts.stripe_events import carried_request
 from gateway.recovery import store
-from gateway.recovery.rules import (
-    LEFT_TO_A_PERSON,
-    is_behind,
-    is_first_attempt,
-    may_be_behind,
-)
+from gateway.recovery.rules import LEFT_TO_A_PERSON, is_behind, may_be_behind
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.stripe_times import made_time
@@ -199,7 +195,7 @@ class NewestObjects:
         missed = charges.keys() - {payment.id for payment in payments}
         for payment in payments:
             charge = charges[payment.id]
-            if is_first_attempt(payment, corridor):
+            if payment.is_first_attempt and payment.corridor == corridor:
                 behind = await self._has_several_charges(corridor, charge)
             else:
                 doubtful = may_be_behind(payment, corridor, under_way=payment.id in under_way)
@@ -209,11 +205,11 @@ class NewestObjects:
         return missed
 
     async def _has_several_charges(self, corridor: str, charge: Mapping[str, Any]) -> bool:
-        params = {"payment_intent": id_of(charge.get("payment_intent")), "limit": 2}
-        outcome = await self._stripe.list_charges(corridor, params)
-        if outcome.object is None:
+        intent_id = id_of(charge.get("payment_intent"))
+        several = await has_several_charges(self._stripe, corridor, intent_id)
+        if several is None:
             raise NotToldError("charges")
-        return len(outcome.object["data"]) > 1
+        return several
 
     async def _is_behind(self, payment: Payment, corridor: str, charge: Mapping[str, Any]) -> bool:
         outcome = await self._stripe.retrieve_payment_intent(

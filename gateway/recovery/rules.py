@@ -277,13 +277,6 @@ def knows_charge(payment: Payment, charge_id: str) -> bool:
     return payment.charge_id == charge_id and payment.state not in {*_REFUSED, S.FAILED}
 
 
-def is_first_attempt(payment: Payment, corridor: str) -> bool:
-    """Whether the database has a payment as in its first attempt in a corridor, of which Stripe has
-    not answered: it makes one charge, so that a second one is of an attempt that is lost."""
-    unanswered = payment.state is S.AUTHORIZING and not payment.payment_intent_id
-    return unanswered and payment.corridor == corridor
-
-
 def may_be_behind(payment: Payment, corridor: str, *, under_way: bool) -> bool:
     """Whether Stripe is to be asked about a charge in a corridor that was not refused: neither what
     is known of its payment explains it, nor an operation that may have asked for it, nor may its

@@ -242,6 +242,12 @@ class Payment:
         return self.off_session and not self.customer_returned
 
     @property
+    def is_first_attempt(self) -> bool:
+        """Whether Stripe was asked for the first time in its corridor and has not answered: that
+        makes one charge at most, and a second one is of an attempt that the database has lost."""
+        return self.state is PaymentState.AUTHORIZING and not self.payment_intent_id
+
+    @property
     def fee_taken_minor(self) -> int:
         """The application fee that the capture took, refunds not taken off, in `currency`; what
         was asked for where the capture is still to come or nobody noted it."""
@@ -265,6 +271,16 @@ class Change:
     surfaced_hold_id: str = ""
     # When it happened at Stripe; None if it did not happen there, or Stripe does not tell.
     effective_time: datetime | None = None
+
+    @property
+    def surfaces(self) -> bool:
+        """Whether Stripe has done what no attempt that we know of is under way for."""
+        before, after = self.before, self.after
+        if before is None or before.hold_id or before.captured_minor:
+            return False
+        return bool(
+            after.captured_minor or (after.hold_id and after.hold_id == after.payment_intent_id)
+        )
 
     @property
     def moves_money(self) -> bool:

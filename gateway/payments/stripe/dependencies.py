@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from gateway.operations.gate import LossGuard
 from gateway.operations.operation import Operation, OperationKind, proven_by_silence
 from gateway.payments.domain.check_outcome import DecisionContext
@@ -20,6 +18,7 @@ from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import EXPAND_CAPTURE, EXPAND_REFUND_NOW
+from gateway.payments.stripe.attempts import has_several_charges
 from gateway.payments.stripe.compliance import ComplianceClient
 from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
 from gateway.payments.stripe.three_d_secure import ThreeDSecureRules
@@ -33,8 +32,6 @@ from runtime.clock import Clock
 _UNKNOWN = Outcome(OutcomeClass.UNKNOWN)
 _EXPANDED: Mapping[str, Any] = {"expand": EXPAND_CAPTURE}
 _ABOUT_AN_INTENT = frozenset({OperationKind.CAPTURE, OperationKind.CANCEL, OperationKind.CONFIRM})
-# Each of them has a hold of its own.
-_ATTEMPTS = frozenset({OperationKind.AUTHORIZE, OperationKind.REATTEMPT, OperationKind.CONFIRM})
 _uniform = random.SystemRandom().random
 
 
@@ -43,7 +40,6 @@ class Dependencies:
 
     def __init__(
         self,
-        engine: AsyncEngine,
         guard: LossGuard,
         stripe_client: StripeClient,
         compliance: ComplianceClient,
@@ -54,7 +50,6 @@ class Dependencies:
         *,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
-        self._engine = engine
         self._guard = guard
         self._stripe = stripe_client
         self._compliance = compliance
@@ -102,15 +97,8 @@ class Dependencies:
         """What became of an operation that must not be sent again; compliance is asked again."""
         if operation.kind is OperationKind.CHECK:
             return await self._check(payment, operation)
-        if operation.kind in _ATTEMPTS and not await self._is_whole(operation.corridor):
-            # What Stripe has of the payment may be of an attempt that is lost.
-            return StripeReply(_UNKNOWN)
         with background():
             return await self._resolve(payment, operation, now)
-
-    async def _is_whole(self, corridor: str) -> bool:
-        async with self._engine.connect() as connection:
-            return await self._guard.is_whole(connection, corridor)
 
     async def _check(self, payment: Payment, operation: Operation) -> CheckReply:
         reply = await self._compliance.check(payment, operation)
@@ -180,9 +168,16 @@ class Dependencies:
         found = await self._outcome_lookup.intent_of(operation)
         if found.object is None:
             return _nothing(operation, found, now)
+        intent_id = str(found.object["id"])
+        several = await has_several_charges(self._stripe, operation.corridor, intent_id)
+        if several:
+            # It asked once: what became of the others the recovery finds out.
+            await self._guard.lost(f"a later attempt on {operation.subject_id} is at Stripe")
+        if several is not False:
+            return StripeReply(_UNKNOWN)
         # A list does not expand the charge, and may be a moment old.
         intent = await self._stripe.retrieve_payment_intent(
-            operation.corridor, str(found.object["id"]), _EXPANDED
+            operation.corridor, intent_id, _EXPANDED
         )
         return StripeReply(_as_unknown(intent))
 

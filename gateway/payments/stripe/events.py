@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.bookkeeping.reporting import enqueue
 from gateway.ids import RequestMetadata, derived_id
@@ -318,9 +318,8 @@ class PaymentEvents:
                 change = radar_step(payment, seen.charge_id, seen.radar_outcome, now)
             if change is None:
                 return
-            if change.moves_money and not await self._guard.is_whole(connection, payment.corridor):
-                # It may be of an attempt that is lost, whatever we know to be under way: the
-                # recovery asks the ledger for its hold.
+            if change.moves_money and not await self._may_book(connection, payment, change):
+                # It may be of an attempt that is lost: the recovery knows how it is booked.
                 raise OutsideUnavailable("DATABASE_BEHIND")
             await record_changes(connection, [change], now)
             lost = (
@@ -334,6 +333,15 @@ class PaymentEvents:
                 )
         trace_radar([change])
         self._tell(payment_id, hurried=hurried)
+
+    async def _may_book(
+        self, connection: AsyncConnection, payment: Payment, change: Change
+    ) -> bool:
+        """Whether the database has lost no attempt that may have moved the money. What surfaces,
+        and what comes of a first attempt, waits until that is certain."""
+        if change.surfaces or payment.is_first_attempt:
+            return await self._guard.is_whole(connection, payment.corridor)
+        return not self._guard.closed
 
     async def _is_known(self, event: StripeEvent) -> bool:
         """Whether the PaymentIntent as the event shows it tells nothing new of our payment."""
