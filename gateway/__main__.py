@@ -26,6 +26,7 @@ from gateway.recovery.command import RECOVER
 from gateway.recovery.wiring import open_guard, open_hold_check
 from gateway.reports.wiring import open_reports
 from gateway.reviews.wiring import open_reviews
+from gateway.routing_service.wiring import open_routing
 from gateway.sigma.wiring import open_sigma
 from gateway.stripe_client.wiring import open_corridors, open_stripe_client
 from gateway.validation import VALIDATOR
@@ -93,6 +94,8 @@ async def open_service(
         operations = open_operations(
             settings, engine, request_ids, identity, guard, worker_notifier, clock
         )
+        routed = settings, engine, stripe.client, request_ids, guard, clock
+        routing = await open_routing(*routed)
         payments = await enter(
             open_payments(
                 settings,
@@ -104,6 +107,7 @@ async def open_service(
                 guard,
                 clock,
                 limits,
+                routing.router,
             )
         )
         merchants = open_merchants(engine, stripe.client, operations, guard, clock)
@@ -118,7 +122,8 @@ async def open_service(
         webhooks_out = open_webhooks_out(
             settings, engine, request_ids, identity, payments.event_notifier, clock, limits
         )
-        parts: list[Part] = [stripe, restored, intake, corridors, operations, payments, merchants]
+        parts: list[Part] = [stripe, restored, intake, corridors, operations, routing, payments]
+        parts.append(merchants)
         reviews = open_reviews(settings, engine, compliance, operations, clock)
         parts += [customers, disputes, payouts, reviews, verifications, webhooks_out]
         parts.append(open_balance_transactions(engine, guard, clock))

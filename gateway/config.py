@@ -13,6 +13,8 @@ from pydantic_settings import SettingsConfigDict
 from gateway.payments.domain.three_d_secure import Rules
 from gateway.payments.three_d_secure_file import ThreeDSecureFileError, rules_of_file
 from gateway.rights import DEFAULT_CLIENT_ROLES, MERCHANTS, RIGHTS
+from gateway.routing_service.steps import Mode
+from gateway.routing_service.terms import RoutingTerms, TermsError, terms_of_file
 from gateway.stripe_client.corridors import (
     Corridor,
     CorridorError,
@@ -107,6 +109,11 @@ class GatewaySettings(WebhookSettings):
     sigma_walk_seconds: float = Field(3_600.0, gt=0, le=604_800)
     sigma_keep_days: int = Field(30, ge=1, le=366)
 
+    # Whether routing chooses among the corridors that a payment may use, and a TOML file with what
+    # it is allowed; see docs/routing.md.
+    routing: Mode = Mode.OFF
+    routing_terms_file: Path | None = None
+
     # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
     report_days: int = Field(0, ge=0, le=366)
     # Which of them, as JSON. PAYOUT_CONTENTS and ENDING_BALANCE are of accounts that Stripe pays
@@ -178,6 +185,7 @@ class GatewaySettings(WebhookSettings):
         if self.lease_seconds <= self.call_seconds:
             yield "GATEWAY_LEASE_SECONDS must be more than GATEWAY_CALL_SECONDS"
         yield from self._three_d_secure_problems()
+        yield from self._routing_problems()
         # The twin's webhook secret is published: whoever knows it could forge events.
         unset = self.stripe_corridors_file is None and self.stripe_api_key is None
         if unset and self.env is not Environment.SANDBOX:
@@ -198,6 +206,12 @@ class GatewaySettings(WebhookSettings):
                 if problem := weakness(key.strip()):
                     variable = self.variable("webhook_secret_keys")
                     yield f"{variable}: a key {problem}: make one with `openssl rand -base64 32`"
+
+    def _routing_problems(self) -> Iterator[str]:
+        try:
+            _ = self.routing_terms
+        except TermsError as error:
+            yield f"{self.variable('routing_terms_file')}: {error}"
 
     def _corridor_problems(self) -> Iterator[str]:
         of_file = self.stripe_corridors_file is not None
@@ -220,6 +234,11 @@ class GatewaySettings(WebhookSettings):
     def active_roles(self) -> frozenset[Role]:
         """What this process does."""
         return _roles_of(self.roles)
+
+    @property
+    def routing_terms(self) -> RoutingTerms:
+        """What routing is allowed. Raises TermsError."""
+        return terms_of_file(self.routing_terms_file)
 
     @property
     def report_time_zones(self) -> Mapping[str, ZoneInfo]:

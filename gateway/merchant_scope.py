@@ -23,6 +23,7 @@ from gateway.payments.errors import payment_not_found
 from gateway.payments.store.schema import PAYMENT
 from gateway.payouts.errors import payout_not_found
 from gateway.payouts.store import PAYOUT
+from gateway.routing_service.errors import decision_not_found
 from gateway.webhooks_out.errors import endpoint_not_found
 from gateway.webhooks_out.store import ENDPOINT
 from runtime.errors import FieldViolation, ServiceError
@@ -121,6 +122,7 @@ async def _has_account(
 MERCHANT_ID = (Named(),)
 TAX_ID = (Named("owner.merchant_id"),)
 PAYMENT_ID = (Owned("payment_id", PAYMENT.c.id, PAYMENT.c.merchant_id, payment_not_found),)
+ROUTED_PAYMENT_ID = (Owned("payment_id", PAYMENT.c.id, PAYMENT.c.merchant_id, decision_not_found),)
 DISPUTE_ID = (Owned("dispute_id", DISPUTE.c.id, DISPUTE.c.merchant_id, dispute_not_found),)
 PAYOUT_ID = (Owned("payout_id", PAYOUT.c.id, PAYOUT.c.merchant_id, payout_not_found),)
 ENDPOINT_ID = (Owned("endpoint_id", ENDPOINT.c.id, ENDPOINT.c.merchant_id, endpoint_not_found),)
@@ -196,6 +198,13 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "GetSigmaRun": REFUSED,
         "ReadSigmaFile": REFUSED,
         "WatchSigmaRuns": REFUSED,
+    },
+    "gateway.v1.RoutingService": {
+        "ExplainRouting": ROUTED_PAYMENT_ID,
+        "ListModels": REFUSED,
+        "PromoteModel": REFUSED,
+        "RollBackModel": REFUSED,
+        "GetRoutingReport": REFUSED,
     },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.

@@ -91,6 +91,14 @@ RIGHTS: Rights = {
         "ReadSigmaFile": reads(OPERATOR, FINANCE),
         "WatchSigmaRuns": reads(OPERATOR, FINANCE),
     },
+    # How much routing is allowed is the operators'. Who sees a payment may ask why it went there.
+    "gateway.v1.RoutingService": {
+        "ExplainRouting": reads(*MAKERS, SUPPORT),
+        "ListModels": reads(OPERATOR),
+        "PromoteModel": changes("model_version step", OPERATOR),
+        "RollBackModel": changes("model_version", OPERATOR),
+        "GetRoutingReport": reads(OPERATOR, FINANCE),
+    },
     "gateway.v1.MerchantService": {
         "CreateMerchant": changes("merchant_id", *MAKERS),
         "GetMerchant": reads(*OF_MERCHANTS, FINANCE),

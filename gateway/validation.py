@@ -8,6 +8,7 @@ from gateway.merchants.validation import RULES as MERCHANT_RULES
 from gateway.payments.api.validation import RULES as PAYMENT_RULES
 from gateway.payouts.validation import RULES as PAYOUT_RULES
 from gateway.reports.validation import RULES as REPORT_RULES
+from gateway.routing_service.validation import RULES as ROUTING_RULES
 from gateway.sigma.validation import RULES as SIGMA_RULES
 from gateway.stripe_client.validation import RULES as CORRIDOR_RULES
 from gateway.v1.operator_act_service_pb2 import ListOperatorActsRequest
@@ -28,6 +29,7 @@ VALIDATOR = Validator(
         **BALANCE_RULES,
         **BILLING_RULES,
         **REPORT_RULES,
+        **ROUTING_RULES,
         **SIGMA_RULES,
         **VERIFICATION_RULES,
         ListOperatorActsRequest: OPERATOR_ACT_RULES,

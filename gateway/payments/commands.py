@@ -21,7 +21,7 @@ from gateway.operations.operation import OperationKind, OperationState, decided
 from gateway.operations.runner import Runner
 from gateway.payments.domain.apply import known_state
 from gateway.payments.domain.commands import WAITING, CommandContext, Start, check_operation
-from gateway.payments.domain.failover import at_home, next_route
+from gateway.payments.domain.failover import at_home, is_away, next_route
 from gateway.payments.domain.payment import (
     CREATED,
     Change,
@@ -31,6 +31,7 @@ from gateway.payments.domain.payment import (
     take,
 )
 from gateway.payments.domain.refusal import Refusal
+from gateway.payments.domain.routing import Choice, Router, come_home, routed
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.errors import (
     not_begun,
@@ -75,7 +76,9 @@ class Payments:
         clock: Clock,
         *,
         max_queue_length: int,
+        router: Router | None = None,
     ) -> None:
+        """Without a `router` the operators' rules alone say where a payment is charged."""
         self._engine = engine
         self._runner = runner
         self._writer = writer
@@ -85,13 +88,19 @@ class Payments:
         self._gate = gate
         self._clock = clock
         self._max_queue_length = max_queue_length
+        self._router = router
 
     async def create(self, command: Command, payment: Payment) -> Done:
         """Checks and charges a new payment, or repeats the answer about the one it made."""
         self._gate.check()
+        choice: Choice | None = None
+        if self._router is not None:
+            choice = await self._router.choose(payment, self._dependencies.elsewhere)
+            if choice is not None:
+                payment = routed(payment, choice.route)
         until = self._patience.until(payment.corridor)
         record = command.record(payment.id, payment.create_time)
-        new = self._new(record, payment)
+        new = self._new(record, payment, choice)
         snapshot = PaymentSnapshot.of_new(new)
         run = await self._begin_grouped(new, snapshot)
         if run is not None:
@@ -103,7 +112,7 @@ class Payments:
             known: RequestRecord | None = None
             claimed: Claimed | None = None
             if await store.remember_request(connection, record):
-                claimed = await self._begin(connection, payment)
+                claimed = await self._begin(connection, payment, choice)
             else:
                 known = await known_request(connection, command)
         if known is not None:
@@ -163,7 +172,7 @@ class Payments:
             await asyncio.shield(written)
         return run
 
-    def _new(self, record: RequestRecord, payment: Payment) -> NewPayment:
+    def _new(self, record: RequestRecord, payment: Payment, choice: Choice | None) -> NewPayment:
         """What a new payment writes where nobody is in the queue and its request_id is new."""
         context = self._dependencies.context()
         operation = check_operation(
@@ -175,13 +184,21 @@ class Payments:
             self._runner.begin(operation, context.now),
             context.now,
             alone=payment.unavailable_policy is UnavailablePolicy.QUEUE,
+            routing=choice.record if choice is not None else None,
         )
 
-    async def _begin(self, connection: AsyncConnection, payment: Payment) -> Claimed | None:
+    async def _begin(
+        self, connection: AsyncConnection, payment: Payment, choice: Choice | None
+    ) -> Claimed | None:
         """Writes a new payment and its first operation: ours to run, unless others are queued."""
+        queues = payment.unavailable_policy is UnavailablePolicy.QUEUE
+        if queues and is_away(payment) and await queue_length(connection, payment.corridor, 1):
+            payment = come_home(payment, self._clock.now())
         joins_queue = await self._joins_queue(connection, payment)
         context = self._dependencies.context()
         await record_new(connection, payment)
+        if choice is not None:
+            await store.add_routing_decision(connection, choice.record)
         operation = check_operation(
             payment, derived_id("op", payment.id), context.now, CHECK_WINDOW
         )

@@ -20,6 +20,7 @@ from gateway.payments.api.watch import Feed
 from gateway.payments.commands import Payments
 from gateway.payments.deadlines import Deadlines
 from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.routing import Router
 from gateway.payments.looks import ProcessingLooks
 from gateway.payments.queue import PaymentQueue
 from gateway.payments.store.events import Numbering
@@ -66,12 +67,23 @@ async def open_payments(
     guard: LossGuard,
     clock: Clock,
     limits: Limits,
+    router: Router | None = None,
 ) -> AsyncIterator[OpenPayments]:
-    """Opens the connections that payments are committed on."""
+    """Opens the connections that payments are committed on. Without a `router` the operators' rules
+    alone say where a payment is charged."""
     commits = commit_connections(database, DATABASE_ROLE)
     try:
         yield _part(
-            settings, engine, commits, stripe_client, compliance, operations, guard, clock, limits
+            settings,
+            engine,
+            commits,
+            stripe_client,
+            compliance,
+            operations,
+            guard,
+            clock,
+            limits,
+            router,
         )
     finally:
         await commits.close()
@@ -96,6 +108,7 @@ def _part(
     guard: LossGuard,
     clock: Clock,
     limits: Limits,
+    router: Router | None,
 ) -> OpenPayments:
     runner, subjects = operations.runner, operations.subjects
     worker_notifier, event_notifier = operations.worker_notifier, Notifier()
@@ -109,6 +122,7 @@ def _part(
         ThreeDSecureRules(engine, settings.three_d_secure_rules, clock),
         clock,
         timing,
+        router=router,
     )
     operations.register(payment_operations.kinds(dependencies, writer))
     queue = PaymentQueue(engine, runner, stripe_client, guard, clock, lease=settings.lease)
@@ -131,6 +145,7 @@ def _part(
         guard,
         clock,
         max_queue_length=settings.max_queue_length,
+        router=router,
     )
     feed = Feed(engine, limits)
     servicer = PaymentServicer(

@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 
@@ -78,6 +79,28 @@ def reason_to_leave(outcome: Outcome) -> str:
     return ""
 
 
+class Excluded(StrEnum):
+    """Why a corridor that operators name may not be used."""
+
+    UNAVAILABLE = "UNAVAILABLE"
+    """It would send nothing new now."""
+    TERMS = "TERMS"
+    """Operators do not let it charge this currency or country."""
+    NO_TOKEN = "NO_TOKEN"  # noqa: S105 (a reason)
+    """The payment method cannot be charged there."""
+    TOO_MANY = "TOO_MANY"
+    """As many as can be looked at come before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A corridor that a payment may be charged through, or why not."""
+
+    corridor: str
+    route: Route | None
+    excluded: Excluded | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
     """The corridors there are, and whether each would send something new now."""
@@ -104,18 +127,47 @@ class Elsewhere:
         home = self.terms.get(charge.home.corridor)
         if home is None or len(tried) > MAX_HOPS:
             return None
-        routes = [
-            (terms, route)
-            for name in home.failover_to
-            if name not in tried
-            and (terms := self.terms.get(name)) is not None
-            and terms.take(charge.currency, charge.country)
-            and (route := _route_through(terms, home, charge)) is not None
-            and self.available(name)
-        ]
-        if not routes:
+        left = [name for name in home.failover_to if name not in tried]
+        others = [self._candidate(name, home, charge) for name in left]
+        usable = [other for other in others if other.route is not None]
+        if not usable:
             return None
-        return min(routes, key=lambda found: _order(found[0], charge.payment_id))[1]
+        return min(usable, key=lambda other: self._order_of(other, charge)).route
+
+    def candidates(self, charge: Charge, limit: int) -> tuple[Candidate, ...]:
+        """Every corridor that operators let the payment use: its own one, then the others in the
+        operators' order, `limit` usable ones at most; after them those that may not be used."""
+        home = self.terms.get(charge.home.corridor)
+        if home is None:
+            return ()
+        found = [self._candidate(name, home, charge) for name in home.failover_to]
+        usable = sorted(
+            (other for other in found if other.route is not None),
+            key=lambda other: self._order_of(other, charge),
+        )
+        excluded = [other for other in found if other.route is None]
+        own = Candidate(home.corridor, charge.home)
+        if not self.available(home.corridor):
+            excluded.insert(0, Candidate(home.corridor, None, Excluded.UNAVAILABLE))
+        else:
+            usable.insert(0, own)
+        excluded += [Candidate(other.corridor, None, Excluded.TOO_MANY) for other in usable[limit:]]
+        return (*usable[:limit], *excluded)
+
+    def _candidate(self, name: str, home: Terms, charge: Charge) -> Candidate:
+        """Whether a corridor that the payment's own one fails over to may be used."""
+        terms = self.terms.get(name)
+        if terms is None or not terms.take(charge.currency, charge.country):
+            return Candidate(name, None, Excluded.TERMS)
+        route = _route_through(terms, home, charge)
+        if route is None:
+            return Candidate(name, None, Excluded.NO_TOKEN)
+        if not self.available(name):
+            return Candidate(name, None, Excluded.UNAVAILABLE)
+        return Candidate(name, route)
+
+    def _order_of(self, candidate: Candidate, charge: Charge) -> tuple[int, float]:
+        return _order(self.terms[candidate.corridor], charge.payment_id)
 
 
 def _route_through(terms: Terms, home: Terms, charge: Charge) -> Route | None:

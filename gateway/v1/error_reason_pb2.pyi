@@ -234,6 +234,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DATA_LOSS. The bytes that are kept of the file are not those that were fetched. Metadata: `corridor`,
     `run_id`.
     """
+    ERROR_REASON_ROUTING_DECISION_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """NOT_FOUND. Routing has decided nothing about the payment: it had no choice, routing was off or could not
+    say, or it was too long ago. Metadata: `payment_id`.
+    """
+    ERROR_REASON_ROUTING_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 61
+    """NOT_FOUND. No model of this version is kept. Metadata: `model_version`."""
+    ERROR_REASON_ROUTING_STEP_INVALID: _ErrorReason.ValueType  # 62
+    """FAILED_PRECONDITION. The step is not the one above the present one, or steps do not count with this
+    setting of GATEWAY_ROUTING. Metadata: `mode`, `step`, `present_step`.
+    """
+    ERROR_REASON_ROUTING_EVIDENCE_THIN: _ErrorReason.ValueType  # 63
+    """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
+    Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
+    `difference_low`, `difference_high`, `learned`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -456,5 +471,20 @@ ERROR_REASON_SIGMA_FILE_NOT_KEPT: ErrorReason.ValueType  # 58
 ERROR_REASON_SIGMA_FILE_DAMAGED: ErrorReason.ValueType  # 59
 """DATA_LOSS. The bytes that are kept of the file are not those that were fetched. Metadata: `corridor`,
 `run_id`.
+"""
+ERROR_REASON_ROUTING_DECISION_NOT_FOUND: ErrorReason.ValueType  # 60
+"""NOT_FOUND. Routing has decided nothing about the payment: it had no choice, routing was off or could not
+say, or it was too long ago. Metadata: `payment_id`.
+"""
+ERROR_REASON_ROUTING_MODEL_NOT_FOUND: ErrorReason.ValueType  # 61
+"""NOT_FOUND. No model of this version is kept. Metadata: `model_version`."""
+ERROR_REASON_ROUTING_STEP_INVALID: ErrorReason.ValueType  # 62
+"""FAILED_PRECONDITION. The step is not the one above the present one, or steps do not count with this
+setting of GATEWAY_ROUTING. Metadata: `mode`, `step`, `present_step`.
+"""
+ERROR_REASON_ROUTING_EVIDENCE_THIN: ErrorReason.ValueType  # 63
+"""FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
+Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
+`difference_low`, `difference_high`, `learned`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -597,8 +597,8 @@ Global___PaymentMethod: _TypeAlias = PaymentMethod  # noqa: Y015
 @_typing.final
 class CorridorAlternative(_message.Message):
     """CorridorAlternative is another corridor that a payment may be charged through while its own one
-    cannot be used. Which corridors those are, operators declare; one that is not declared is not
-    used.
+    cannot be used, or where routing prefers it. Which corridors those are, operators declare; one that
+    is not declared is not used.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -649,7 +649,8 @@ class CorridorFailover(_message.Message):
     reason: _builtins.str
     """Why: what NOT_SENT was due to ("BREAKER_OPEN", "CORRIDOR_DRAINED", "CONNECT_FAILED"),
     "ACCOUNT_REFUSED" (Stripe refused our key or the account), or that compliance did not allow the
-    account ("COMPLIANCE_DENY", "COMPLIANCE_REVIEW", "COMPLIANCE_UNAVAILABLE").
+    account ("COMPLIANCE_DENY", "COMPLIANCE_REVIEW", "COMPLIANCE_UNAVAILABLE"), or that routing wanted
+    it there and others waited in its queue ("QUEUE_AHEAD").
     """
     @_builtins.property
     def failover_time(self) -> _timestamp_pb2.Timestamp:
@@ -1286,8 +1287,8 @@ class Payment(_message.Message):
     empty.
     """
     corridor: _builtins.str
-    """The corridor (platform account at Stripe) that is used. A failover changes it, and with it what
-    is charged and who receives the money.
+    """The corridor (platform account at Stripe) that is used. Routing may choose another one than was
+    asked for, and a failover changes it, and with it what is charged and who receives the money.
     """
     payment_intent_id: _builtins.str
     """Stripe's PaymentIntent id. Empty until known."""

@@ -68,6 +68,8 @@ SIGMA_UNREADABLE = 'gateway_sigma_runs_unreadable_total{corridor="default"}'
 SIGMA_FILES = 'gateway_sigma_files_total{corridor="default",result="%s"}'
 QUERIED = 'gateway_sigma_last_walk_timestamp_seconds{corridor="default"}'
 SIGMA_INTERVAL = "gateway_sigma_walk_interval_seconds"
+FALLS_BACK = 'gateway_routing_fall_backs_total{reason="%s"}'
+UNDONE = "gateway_routing_undone_total"
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
 IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
@@ -176,6 +178,13 @@ SCENES = (
         (always(QUERIED, 0), always(SIGMA_INTERVAL, 1_200)),
         (always(QUERIED, 0), always(SIGMA_INTERVAL, 3_600)),
     ),
+    Scene(
+        "RoutingFallsBack",
+        (rising(FALLS_BACK % "STALE", 1),),
+        (always(FALLS_BACK % "STALE", 7),),
+    ),
+    Scene("RoutingUndone", (once(UNDONE),), (always(UNDONE, 2),)),
+    gauge("RoutingRegionsApart", "gateway_routing_region_success_gap", 0.21, 0.2),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
     gauge("DatabaseUncompared", "gateway_database_uncompared_accounts", 1),
     Scene(

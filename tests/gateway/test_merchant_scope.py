@@ -21,7 +21,7 @@ from gateway.config import GatewaySettings
 from gateway.disputes.store import DISPUTE
 from gateway.merchant_scope import SCOPES, Named, Owned
 from gateway.merchants.store import MERCHANT
-from gateway.payments.store.schema import PAYMENT
+from gateway.payments.store.schema import PAYMENT, ROUTING_DECISION
 from gateway.payouts.store import PAYOUT
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.certificates import CertificateFiles, channel_credentials, make_certificates
@@ -88,6 +88,8 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
         "CreateMerchant",
         "ListMerchants",
         "ListOperatorActs",
+        # How much routing is allowed, and what it has learnt of all merchants' payments.
+        *("GetRoutingReport", "ListModels", "PromoteModel", "RollBackModel"),
         "WatchMerchants",
         "WatchPayouts",
     }
@@ -233,7 +235,27 @@ async def things_of(client: Till, engine: AsyncEngine, merchant: str) -> dict[st
         "failure_code": "",
         "create_request_id": f"merchant-{merchant}",
     }
+    score = {"approval": 0.9, "technical_failure": 0.0, "incident": 0.0}
+    score |= {"value": 0.9, "value_spread": 0.1, "propensity": 1.0}
+    routing = {
+        "payment_id": made.payment.id,
+        "merchant_id": merchant,
+        **dict.fromkeys(("corridor", "action"), "default"),
+        **dict.fromkeys(("model_version", "policy_hash", "features_hash"), "0"),
+        **dict.fromkeys(("region", "network"), "OTHER"),
+        "mode": "SHADOW",
+        "arm": "RULES",
+        "share": 0.0,
+        "propensity": 1.0,
+        "seed": 1,
+        "explored": False,
+        "slots": {"own": [], "common": []},
+        "scores": [{"corridor": "default", **score}],
+        "excluded": [],
+        "decide_time": NOW,
+    }
     async with engine.begin() as connection:
+        await connection.execute(insert(ROUTING_DECISION), routing)
         await connection.execute(insert(DISPUTE), dispute | times)
         await connection.execute(insert(PAYOUT), payout | times)
         await connection.execute(insert(MERCHANT), known | times)

@@ -52,6 +52,7 @@ READS_OF_FINANCE = {
     "gateway.v1.BillingService": "ListInvoices ListSubscriptions WatchBilling",
     "gateway.v1.ReportService": "ListReports ReadReport ReadReportFile",
     "gateway.v1.SigmaService": "GetSigmaRun ListSigmaRuns ReadSigmaFile WatchSigmaRuns",
+    "gateway.v1.RoutingService": "GetRoutingReport",
     "gateway.v1.MerchantService": "GetMerchant GetTaxSettings ListMerchants ListTaxRegistrations",
     "reconciliation.v1.AdjustmentService": "GetAdjustment",
     "reconciliation.v1.ItemService": "GetItem ListItems",
@@ -64,6 +65,7 @@ READS_OF_SUPPORT = {
     "gateway.v1.PaymentService": "GetPayment ListPayments WatchPayments",
     "gateway.v1.CustomerService": "GetCustomer ListCustomers ListPaymentMethods",
     "gateway.v1.DisputeService": "GetDispute ListDisputes",
+    "gateway.v1.RoutingService": "ExplainRouting",
     "compliance.v1.DecisionService": "GetDecision ListDecisions",
 }
 # They change something without an id of the request: what they bring about is the same each time.

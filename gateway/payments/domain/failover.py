@@ -28,8 +28,9 @@ from gateway.payments.domain.payment import (
     UnavailablePolicy,
     take,
 )
+from gateway.payments.domain.routing import charge_of
 from gateway.payments.domain.states import PaymentState, Transition
-from gateway.stripe_client.failover import Charge, Elsewhere, Route
+from gateway.stripe_client.failover import MAX_HOPS, Elsewhere, Route
 
 # Corridors that a payment leaves in its whole life; afterwards it stays at home.
 MAX_LEFT = 16
@@ -50,14 +51,11 @@ def next_route(payment: Payment, elsewhere: Elsewhere) -> Route | None:
         return None
     if payment.stays or len(payment.left_corridors) >= MAX_LEFT:
         return None
-    charge = Charge(
-        payment.id,
-        payment.currency,
-        payment.billing_country,
-        payment.home,
-        payment.routes[1:],
-    )
-    return elsewhere.next_route(charge, _tried(payment))
+    tried, home = _tried(payment), payment.home
+    if home.corridor not in tried and len(tried) <= MAX_HOPS and elsewhere.available(home.corridor):
+        # Routing had it charged elsewhere first.
+        return home
+    return elsewhere.next_route(charge_of(payment), tried)
 
 
 def fail_over(so_far: Decision, reason: str, context: DecisionContext) -> Decision | None:
@@ -88,7 +86,10 @@ def not_sent(so_far: Decision, reason: str, context: DecisionContext) -> Decisio
     values: dict[str, Any] = {"hold_id": ""}
     if is_away(payment):
         values |= {"left_corridors": _left(payment, reason, context), **_at(payment.home)}
-        reason = _reason_at_home(payment)
+        reason = _reason_at_home(payment) or reason
+    elif payment.left_corridors and not _reason_at_home(payment):
+        # Routing had sent it elsewhere first: the next time begins at home, as of any payment.
+        values["left_corridors"] = _left(payment, reason, context)
     if payment.unavailable_policy is not UnavailablePolicy.QUEUE:
         failure = PaymentFailure(FailureCode.CORRIDOR_UNAVAILABLE, not_sent_reason=reason)
         return so_far.then(take(payment, Transition.FAILED, now, failure=failure, **values))
@@ -163,18 +164,24 @@ def _left(payment: Payment, reason: str, context: DecisionContext) -> tuple[Left
 
 
 def _tried(payment: Payment) -> list[str]:
-    """The corridors that were tried since the payment was last at home, with the present one."""
-    tried = [payment.corridor]
+    """The corridors that were tried since the payment was last at home, with the present one; of
+    one that routing sent elsewhere first, since the beginning."""
+    tried, home = [payment.corridor], payment.home.corridor
+    left = [each.corridor for each in payment.left_corridors]
     if not is_away(payment):
-        return tried
-    for left in reversed(payment.left_corridors):
-        tried.append(left.corridor)
-        if left.corridor == payment.home.corridor:
+        return tried if home in left else [*tried, *left]
+    # What is before the first time at home is of the same round as that: routing sent it there.
+    first = left.index(home) if home in left else 0
+    for place in reversed(range(len(left))):
+        tried.append(left[place])
+        if left[place] == home and place > first:
             break
     return tried
 
 
 def _reason_at_home(payment: Payment) -> str:
-    """Why the client's own corridor did not take it, which is what the client is told."""
+    """Why the client's own corridor did not take it, which is what the client is told; empty if it
+    was not tried: routing sent it elsewhere, and home could not be used afterwards."""
     home = payment.home.corridor
-    return next(left.reason for left in reversed(payment.left_corridors) if left.corridor == home)
+    reasons = [left.reason for left in payment.left_corridors if left.corridor == home]
+    return reasons[-1] if reasons else ""

@@ -17,7 +17,13 @@ from gateway.bookkeeping.reporting import CHANNEL
 from gateway.operations.store import FIXED_OF_OPERATION, OPERATION
 from gateway.payments.store.recording import count_transitions
 from gateway.payments.store.rows import assignments
-from gateway.payments.store.schema import EVENT, FIXED_OF_PAYMENT, PAYMENT, REQUEST
+from gateway.payments.store.schema import (
+    EVENT,
+    FIXED_OF_PAYMENT,
+    PAYMENT,
+    REQUEST,
+    ROUTING_DECISION,
+)
 from gateway.payments.store.writes import Writes, encode
 from runtime.batching import Batcher, FullError
 from runtime.connections import Connections
@@ -41,6 +47,8 @@ STATEMENT = read_sql(__file__, "commit_writes").format(
     payment_values=columns_of(PAYMENT, "added"),
     operation_columns=columns_of(OPERATION, without=_NUMBERED_OPERATION),
     operation_values=columns_of(OPERATION, "added", without=_NUMBERED_OPERATION),
+    routing_columns=columns_of(ROUTING_DECISION),
+    routing_values=columns_of(ROUTING_DECISION, "added"),
     event_columns=columns_of(EVENT, without=_NUMBERED_EVENT),
     event_values=columns_of(EVENT, "added", without=_NUMBERED_EVENT),
     payment_changes=assignments(PAYMENT, FIXED_OF_PAYMENT),

@@ -26,6 +26,7 @@ from gateway.payments.store.schema import (
     PAYMENT,
     REFUND,
     REQUEST,
+    ROUTING_DECISION,
 )
 
 # More than a payment can have: those made outside the engine come on top.
@@ -125,6 +126,11 @@ async def known_request(connection: AsyncConnection, request_id: str) -> Request
 async def add_payment(connection: AsyncConnection, payment: Payment) -> None:
     """Inserts a new payment."""
     await connection.execute(insert(PAYMENT), payment_row(payment))
+
+
+async def add_routing_decision(connection: AsyncConnection, record: Mapping[str, Any]) -> None:
+    """Inserts the record of where a new payment is charged, and why."""
+    await connection.execute(upsert(ROUTING_DECISION).on_conflict_do_nothing(), dict(record))
 
 
 async def save_payment(connection: AsyncConnection, payment: Payment) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     Integer,
     Interval,
     LargeBinary,
@@ -155,6 +156,31 @@ EVENT = Table(
     Column("previous_state", Text),
     Column("snapshot", LargeBinary),
     Column("record_time", _TIME),
+)
+
+# Written with a payment that routing had a say about; `gateway/routing_service` learns from it.
+ROUTING_DECISION = Table(
+    "routing_decision",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("merchant_id", Text),
+    Column("mode", Text),
+    Column("arm", Text),
+    Column("share", Double),
+    Column("corridor", Text),
+    Column("propensity", Double),
+    Column("action", Text),
+    Column("seed", BigInteger),
+    Column("explored", Boolean),
+    Column("model_version", Text),
+    Column("policy_hash", Text),
+    Column("features_hash", Text),
+    Column("region", Text),
+    Column("network", Text),
+    Column("slots", _JSON),
+    Column("scores", _JSON),
+    Column("excluded", _JSON),
+    Column("decide_time", _TIME),
 )
 
 # What CreatePayment wrote never changes.

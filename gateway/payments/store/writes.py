@@ -2,7 +2,7 @@
 written only if that still stands."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +31,8 @@ class NewPayment:
     operation: Operation
     now: datetime
     alone: bool = False
+    # The row of `routing_decision`, if routing had a say.
+    routing: Mapping[str, Any] | None = None
 
     @property
     def payment_id(self) -> str:
@@ -119,6 +121,7 @@ def _new(part: NewPayment) -> dict[str, Any]:
         "payment": payment_row(payment),
         "new_operation": operation_row(part.operation),
         "events": [event_row(part.change)],
+        "routing": part.routing,
     }
 
 

@@ -6,6 +6,7 @@ Only calls that change something take an idempotency key; what is asked besides 
 import json
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from gateway.payments.domain.decision import CheckReply, StripeReply
 from gateway.payments.domain.intents import IntentStatus, read_intent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.routing import Router
 from gateway.payments.domain.stripe_params import EXPAND_CAPTURE, EXPAND_REFUND_NOW
 from gateway.payments.stripe.attempts import has_several_charges
 from gateway.payments.stripe.compliance import ComplianceClient
@@ -48,6 +50,7 @@ class Dependencies:
         clock: Clock,
         timing: Timing,
         *,
+        router: Router | None = None,
         uniform: Callable[[], float] = _uniform,
     ) -> None:
         self._guard = guard
@@ -57,6 +60,7 @@ class Dependencies:
         self._three_d_secure = three_d_secure
         self._clock = clock
         self._timing = timing
+        self._router = router
         self._uniform = uniform
         self.elsewhere = Elsewhere(stripe_client.terms, stripe_client.available)
         self._outcome_lookup = OutcomeLookup(stripe_client)
@@ -111,9 +115,10 @@ class Dependencies:
         waited_for = not payment.customer_away and not resend
         priority = Priority.CUSTOMER_PRESENT if waited_for else Priority.OFF_SESSION
         if operation.kind is OperationKind.AUTHORIZE:
-            return await self._stripe.create_payment_intent(
-                corridor, params, key, resend=resend, priority=priority
-            )
+            with self._under_way(payment):
+                return await self._stripe.create_payment_intent(
+                    corridor, params, key, resend=resend, priority=priority
+                )
         if operation.kind is OperationKind.REFUND:
             return await self._stripe.create_refund(corridor, params, key)
         intent_id = payment.payment_intent_id
@@ -133,6 +138,9 @@ class Dependencies:
         if read_intent(seen.object).status is not IntentStatus.NOT_CONFIRMED:
             return seen
         return await self._stripe.confirm_payment_intent(corridor, intent_id, params, key)
+
+    def _under_way(self, payment: Payment) -> AbstractContextManager[None]:
+        return nullcontext() if self._router is None else self._router.under_way(payment)
 
     async def _resolve(self, payment: Payment, operation: Operation, now: datetime) -> StripeReply:
         """What became of an operation that must not be sent again."""

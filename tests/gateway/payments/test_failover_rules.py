@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.ids import derived_id
 from gateway.operations.operation import Operation, OperationKind, OperationState
+from gateway.operations.runner import MAX_CHAIN
 from gateway.payments.domain.decision import CheckReply, Decision
 from gateway.payments.domain.failover import (
     MAX_LEFT,
@@ -31,7 +32,7 @@ from gateway.payments.domain.payment import (
     UnavailablePolicy,
 )
 from gateway.payments.domain.states import PaymentState
-from gateway.stripe_client.failover import Elsewhere, Route, Terms
+from gateway.stripe_client.failover import MAX_HOPS, Elsewhere, Route, Terms
 from tests.gateway.payments.outcomes import (
     BACKUP,
     CREATED,
@@ -417,3 +418,80 @@ def test_a_payment_hops_three_times_and_never_back_before_it_was_home(
         assert len(payment.left_corridors) == left_in_its_life
         # It is allowed there, and asked for again.
         payment = replace(payment, state=S.AUTHORIZING, hold_id="op_0")
+
+
+# Routing sent it to `backup` first; it was never at home.
+ROUTED_AWAY = payment_in(S.AUTHORIZING, routes=(HOME, BACKUP), **AT_BACKUP)
+
+
+def test_what_routing_sent_elsewhere_comes_home_first() -> None:
+    assert next_route(ROUTED_AWAY, with_backup().elsewhere) == HOME
+    decided = fail_over(Decision(ROUTED_AWAY, ENDED), "BREAKER_OPEN", with_backup())
+    assert decided == decision(
+        ROUTED_AWAY,
+        ENDED,
+        step(
+            ROUTED_AWAY,
+            "failed_over",
+            S.RECEIVED,
+            hold_id="",
+            left_corridors=(left("backup", "BREAKER_OPEN"),),
+            **FROM_HOME,
+        ),
+        follow_up=check_at("default"),
+    )
+    # It has been there: it does not go there again before it has waited at home.
+    assert decided is not None
+    assert next_route(decided.payment, with_backup().elsewhere) is None
+
+
+def test_what_is_not_sent_at_home_either_may_go_anywhere_the_next_time() -> None:
+    home = replace(ROUTED_AWAY, left_corridors=(left("backup", "X"),), **FROM_HOME)
+    assert next_route(home, with_backup().elsewhere) is None
+    ended_there = not_sent(Decision(home, ENDED), "BREAKER_OPEN", with_backup()).payment
+    assert ended_there.left_corridors == (left("backup", "X"), left("default", "BREAKER_OPEN"))
+    assert next_route(ended_there, with_backup().elsewhere) == BACKUP
+
+
+@pytest.mark.parametrize("queues", [False, True])
+def test_what_can_go_neither_home_nor_on_says_why(queues: bool) -> None:
+    shut = with_backup({"default": False, "backup": True}.__getitem__)
+    payment = ROUTED_AWAY
+    if queues:
+        payment = replace(
+            payment, unavailable_policy=UnavailablePolicy.QUEUE, queue_deadline=DEADLINE
+        )
+    assert next_route(payment, shut.elsewhere) is None
+    after = not_sent(Decision(payment, ENDED), "RATE_LIMITED", shut).payment
+    assert (after.corridor, after.payment_method) == ("default", "pm_1")
+    assert [(each.corridor, each.reason) for each in after.left_corridors] == [
+        ("backup", "RATE_LIMITED")
+    ]
+    if queues:
+        assert after.state is S.QUEUED
+    else:
+        assert after.failure is not None
+        assert after.failure.not_sent_reason == "RATE_LIMITED"
+
+
+def test_a_routed_payment_tries_as_many_corridors_as_any() -> None:
+    """What follows at once is bounded by the runner: a check and a call for each corridor."""
+    names = tuple(f"c{number}" for number in range(2 * MAX_HOPS))
+    terms = {
+        "default": Terms("default", failover_to=names),
+        **{name: Terms(name) for name in names},
+    }
+    routes = (HOME, *(Route(name, "pm_1") for name in names))
+    for home_works in (True, False):
+        free = Elsewhere(terms, lambda name, works=home_works: works or name != "default")  # type: ignore[misc]
+        payment = payment_in(S.AUTHORIZING, routes=routes, corridor="c0", payment_method="pm_1")
+        tried = [payment.corridor]
+        while True:
+            moved = fail_over(Decision(payment, ENDED), "BREAKER_OPEN", context(elsewhere=free))
+            if moved is None:
+                break
+            tried.append(moved.payment.corridor)
+            payment = replace(moved.payment, state=S.AUTHORIZING, hold_id="op_1")
+        assert len(set(tried)) == len(tried) == MAX_HOPS + 1
+        assert tried[1:2] == ["default"] if home_works else "default" not in tried
+        assert 2 * len(tried) <= MAX_CHAIN

@@ -12,6 +12,7 @@ from gateway.stripe_client.failover import (
     MAX_HOPS,
     Charge,
     Elsewhere,
+    Excluded,
     Route,
     Terms,
     reason_to_leave,
@@ -159,3 +160,58 @@ def test_a_payment_draws_the_same_again() -> None:
     home = Terms("eu", failover_to=("a", "b"), shares_tokens_with=frozenset({"a", "b"}))
     there = elsewhere(home, Terms("a"), Terms("b"))
     assert there.next_route(charge(), ["eu"]) == there.next_route(charge(), ["eu"])
+
+
+def candidates(found: Elsewhere, limit: int = 16, **values: Any) -> list[tuple[str, str | None]]:
+    return [(each.corridor, each.excluded) for each in found.candidates(charge(**values), limit)]
+
+
+def test_candidates_are_what_failover_may_use_and_the_payments_own() -> None:
+    names = ("us", "uk", "ca", "br", "jp")
+    home = Terms("eu", failover_to=names, shares_tokens_with=frozenset({"us", "uk", "br", "jp"}))
+    others = (
+        Terms("us", priority=2),
+        Terms("uk", priority=1),
+        Terms("ca"),
+        Terms("br", currencies=frozenset({"BRL"})),
+        Terms("jp"),
+    )
+    found = elsewhere(home, *others, closed=frozenset({"jp"}))
+    assert candidates(found) == [
+        ("eu", None),
+        ("uk", None),
+        ("us", None),
+        ("ca", Excluded.NO_TOKEN),
+        ("br", Excluded.TERMS),
+        ("jp", Excluded.UNAVAILABLE),
+    ]
+    assert candidates(found, limit=2)[:2] == [("eu", None), ("uk", None)]
+    assert ("us", Excluded.TOO_MANY) in candidates(found, limit=2)
+    # Its own one cannot be used either.
+    shut = elsewhere(home, *others, closed=frozenset({"eu", "jp"}))
+    assert candidates(shut)[:3] == [("uk", None), ("us", None), ("eu", Excluded.UNAVAILABLE)]
+    assert candidates(elsewhere(Terms("us"))) == []
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=6),
+    st.sets(st.integers(0, 5)),
+    st.sets(st.integers(0, 5)),
+    st.text("abc", min_size=1, max_size=4),
+)
+def test_candidates_are_in_the_order_of_failover(
+    priorities: list[int], closed: set[int], shared: set[int], payment_id: str
+) -> None:
+    """Going from one to the next as failover does visits the same corridors in the same order."""
+    names = tuple(f"c{number}" for number in range(len(priorities)))
+    home = Terms(
+        "eu", failover_to=names, shares_tokens_with=frozenset(f"c{number}" for number in shared)
+    )
+    others = [Terms(n, priority=p) for n, p in zip(names, priorities, strict=True)]
+    found = elsewhere(home, *others, closed=frozenset(f"c{number}" for number in closed))
+    asked = charge(payment_id=payment_id)
+    usable = [each.corridor for each in found.candidates(asked, 16) if each.route is not None]
+    visited = ["eu"]
+    while len(visited) <= MAX_HOPS and (route := found.next_route(asked, visited)) is not None:
+        visited.append(route.corridor)
+    assert visited == usable[: MAX_HOPS + 1]

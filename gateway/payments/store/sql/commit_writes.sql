@@ -17,7 +17,8 @@ WITH part AS MATERIALIZED (
         operation json,
         new_operation json,
         events json,
-        facts json
+        facts json,
+        routing json
     )
 ),
 
@@ -138,6 +139,16 @@ added_operation AS (
     CROSS JOIN LATERAL
         json_populate_record(NULL::operation, accepted.new_operation) AS added
     WHERE accepted.new_operation IS NOT NULL
+),
+
+added_routing_decision AS (
+    INSERT INTO routing_decision ({routing_columns})
+    SELECT {routing_values}
+    FROM accepted
+    CROSS JOIN LATERAL
+        json_populate_record(NULL::routing_decision, accepted.routing) AS added
+    WHERE accepted.request IS NOT NULL AND accepted.routing IS NOT NULL
+    ON CONFLICT DO NOTHING
 ),
 
 added_event AS (

@@ -1,0 +1,17 @@
+"""Decisions of routing, what became of them, and the models and steps that they were made with."""
+
+from pathlib import Path
+
+from alembic import op
+
+from runtime.migrations import sql_beside
+
+revision = "0040"
+down_revision = "0039"
+oldest_code = "0021"  # tables more
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(sql_beside(Path(__file__)))

@@ -1,0 +1,86 @@
+"""What this process knows of the newest model and of the step that is allowed."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.routing.state import RoutingState, StateError, load
+from gateway.routing_service import store, telemetry
+from gateway.routing_service.steps import Step
+from gateway.routing_service.telemetry import FallBack
+from gateway.routing_service.terms import SPACE
+from runtime.clock import Clock
+from runtime.logs import get_logger
+from runtime.loops import Loop
+
+# So long another process's model or step may go unnoticed.
+REFRESH_SECONDS = 5.0
+# A model is stale when the learner was not up to date for so long.
+STALE_AFTER = timedelta(minutes=2)
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model in force."""
+
+    version: str
+    state: RoutingState
+    round_time: datetime
+
+
+class ModelBoard:
+    """Follows the database. While that is down, what was known last counts until it is stale."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._unusable = ""
+        self.known: Known | None = None
+        self.step = Step.SHADOW
+
+    def problem(self) -> FallBack | None:
+        """Why nothing can be decided by the model; None if it can."""
+        if self.known is None:
+            return FallBack.NO_MODEL
+        if self._clock.now() - self.known.round_time > STALE_AFTER:
+            return FallBack.STALE
+        return None
+
+    async def refresh(self) -> None:
+        """Reads what is new. Raises `SQLAlchemyError` if the database does not answer."""
+        async with self._engine.connect() as connection:
+            step = await store.last_step(connection)
+            row = await store.learner(connection)
+            raw: bytes | None = None
+            known = self.known
+            if row is not None and (known is None or known.version != row.model_version):
+                raw = await store.model_state(connection, row.model_version)
+        self.step = Step(step.step) if step is not None else Step.SHADOW
+        telemetry.tell_step(self.step)
+        if row is None:
+            self.known = None
+            return
+        telemetry.ROUND_TIME.set(row.round_time.timestamp())
+        if raw is None:
+            assert known is not None, "what was not read is known"
+            self.known = Known(known.version, known.state, row.round_time)
+            return
+        try:
+            self.known = Known(row.model_version, load(raw, SPACE), row.round_time)
+        except StateError as error:
+            # Of a release with other features, whose learner writes another one or is gone.
+            self.known = None
+            if self._unusable != row.model_version:
+                self._unusable = row.model_version
+                log.warning("routing_model_unusable", version=row.model_version, reason=str(error))
+
+    def loop(self) -> Loop:
+        """Follows the database; the first look was at the start."""
+        return Loop("routing model", self._round, poll_seconds=REFRESH_SECONDS, rests_first=True)
+
+    async def _round(self) -> bool:
+        await self.refresh()
+        return False

@@ -1,0 +1,208 @@
+"""Chooses where a new payment is charged first, in this process: among the corridors that it may
+use, by the newest model, or by the operators' order when the model cannot say.
+
+It decides about a new payment only, before it is written: what was sent stays where it was sent
+until it is known, and what certainly was not sent goes on by the rules of failover.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.routing import Choice, charge_of, may_be_routed
+from gateway.routing.decision import MAX_CANDIDATES, decide
+from gateway.routing.features import OTHER, VELOCITY_MOST, Context
+from gateway.routing.health import InFlight
+from gateway.routing_service import store, telemetry
+from gateway.routing_service.board import Known, ModelBoard
+from gateway.routing_service.record import Circumstances, row_of
+from gateway.routing_service.regions import region_of
+from gateway.routing_service.steps import Mode, arm_of, seed_of, share_of
+from gateway.routing_service.store import Recent
+from gateway.routing_service.telemetry import FallBack
+from gateway.routing_service.terms import RoutingTerms
+from gateway.stripe_client.failover import Candidate, Elsewhere
+from runtime.clock import Clock
+from runtime.logs import get_logger
+from runtime.loops import is_unavailable
+
+VELOCITY_WINDOW = timedelta(hours=1)
+# The customer's last payments are read within so long, or not at all.
+READ_SECONDS = 0.25
+# A decision may take so much of the processor, but for one of a hundred.
+BUDGET_SECONDS = 0.001
+BUDGET_WINDOW = 512
+MIN_TIMED = 200
+# After decisions took too long none are made for so long.
+REST_SECONDS = 60.0
+MAX_IN_FLIGHT_KNOWN = 10_000
+
+log = get_logger(__name__)
+
+
+class Budget:
+    """Measures decisions, and stops them for a while when they take too long."""
+
+    def __init__(
+        self,
+        timer: Callable[[], float] = time.thread_time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timer = timer
+        self._monotonic = monotonic
+        self._seconds: deque[float] = deque(maxlen=BUDGET_WINDOW)
+        self._rests_until: float | None = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether none are made now."""
+        return self._rests_until is not None and self._monotonic() < self._rests_until
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Covers one decision."""
+        begun = self._timer()
+        yield
+        seconds = self._timer() - begun
+        telemetry.DECISION_SECONDS.observe(seconds)
+        self._seconds.append(seconds)
+        if seconds <= BUDGET_SECONDS or len(self._seconds) < MIN_TIMED:
+            return
+        # Only one that was late itself can have moved the quantile over the budget.
+        late = sum(1 for each in self._seconds if each > BUDGET_SECONDS)
+        if late > len(self._seconds) // 100:
+            log.warning("routing_too_slow", late=late, of=len(self._seconds), rest=REST_SECONDS)
+            self._seconds.clear()
+            self._rests_until = self._monotonic() + REST_SECONDS
+
+
+class Chooser:
+    """A `Router` of payments."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        board: ModelBoard,
+        mode: Mode,
+        terms: RoutingTerms,
+        clock: Clock,
+        budget: Budget | None = None,
+    ) -> None:
+        assert mode is not Mode.OFF, "nobody chooses then"
+        self._engine = engine
+        self._board = board
+        self._mode = mode
+        self._terms = terms
+        self._digest = terms.digest
+        self._policy = terms.policy_of("")
+        self._policies = {name: terms.policy_of(name) for name in terms.merchants}
+        self._clock = clock
+        self._budget = budget or Budget()
+        self._in_flight: dict[str, dict[str, InFlight]] = {}
+
+    async def choose(self, payment: Payment, elsewhere: Elsewhere) -> Choice | None:
+        """What routing says of a new payment, and the record of it; None if it has no choice, or
+        if the operators' order decides because routing cannot."""
+        if not may_be_routed(payment) or self._terms.is_off_for(payment.merchant_id):
+            return None
+        candidates = elsewhere.candidates(charge_of(payment), MAX_CANDIDATES)
+        usable = {each.corridor: each.route for each in candidates if each.route is not None}
+        if len(usable) < 2 or next(iter(usable)) != payment.corridor:
+            return None
+        known, problem = self._board.known, self._board.problem()
+        if problem is None and self._budget.is_spent:
+            problem = FallBack.SLOW
+        now = self._clock.now()
+        recent: Recent | None = None
+        if problem is None:
+            recent = await self._recent(payment.customer_id, now)
+            problem = FallBack.NOT_READ if recent is None else None
+        if problem is not None:
+            telemetry.FALL_BACKS.labels(problem.value).inc()
+            return None
+        assert known is not None, "a board without one has a problem"
+        assert recent is not None, "what was not read is a problem"
+        record = self._decide(payment, candidates, known, context_of(payment, recent, now), now)
+        return Choice(usable[record["corridor"]], record)
+
+    @contextmanager
+    def under_way(self, payment: Payment) -> Iterator[None]:
+        """Has a call that hangs count against its corridor while it does."""
+        calls = self._in_flight.setdefault(payment.corridor, {})
+        if len(calls) < MAX_IN_FLIGHT_KNOWN:
+            region, now_s = region_of(payment.billing_country), self._clock.now().timestamp()
+            calls[payment.id] = InFlight(payment.corridor, region, OTHER, now_s)
+        try:
+            yield
+        finally:
+            calls.pop(payment.id, None)
+
+    def _decide(
+        self,
+        payment: Payment,
+        candidates: tuple[Candidate, ...],
+        known: Known,
+        context: Context,
+        now: datetime,
+    ) -> Mapping[str, Any]:
+        share = share_of(self._mode, self._board.step)
+        arm = arm_of(payment.id, share)
+        with self._budget.measured():
+            decision = decide(
+                self._policies.get(payment.merchant_id, self._policy),
+                known.state,
+                context,
+                [each.corridor for each in candidates if each.route is not None],
+                seed=seed_of(payment.id),
+                now_s=now.timestamp(),
+                in_flight={name: list(calls.values()) for name, calls in self._in_flight.items()},
+            )
+        given = Circumstances(
+            mode=self._mode,
+            share=share,
+            model_version=known.version,
+            policy_hash=self._digest,
+            space_hash=known.state.space_hash,
+            decide_time=now,
+        )
+        record = row_of(payment.id, payment.merchant_id, decision, arm, context, candidates, given)
+        telemetry.DECISIONS.labels(arm.value).inc()
+        if record["explored"]:
+            telemetry.EXPLORED.inc()
+        return record
+
+    async def _recent(self, customer_id: str, now: datetime) -> Recent | None:
+        """The customer's last payments; None if they could not be read in time."""
+        if not customer_id:
+            return Recent(0, declined=False)
+        try:
+            async with asyncio.timeout(READ_SECONDS), self._engine.connect() as connection:
+                return await store.recent_payments(
+                    connection, customer_id, now - VELOCITY_WINDOW, VELOCITY_MOST
+                )
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return None
+
+
+def context_of(payment: Payment, recent: Recent, now: datetime) -> Context:
+    """What routing knows of a new payment: Stripe tells network and funding only with a charge."""
+    return Context(
+        region=region_of(payment.billing_country),
+        network=OTHER,
+        funding=OTHER,
+        currency=payment.currency,
+        amount_minor=payment.amount_minor,
+        hour=now.hour,
+        recurring=payment.off_session,
+        velocity=recent.payments,
+        retry=recent.declined,
+    )

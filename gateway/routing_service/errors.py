@@ -1,0 +1,57 @@
+"""What callers of RoutingService are told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+
+from gateway.errors import ERRORS
+from gateway.routing_service.steps import Mode, Step
+from gateway.v1.error_reason_pb2 import ErrorReason
+from runtime.errors import ServiceError
+
+
+def decision_not_found(payment_id: str) -> ServiceError:
+    """Routing has decided nothing about it."""
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_ROUTING_DECISION_NOT_FOUND,
+        "routing has decided nothing about this payment",
+        metadata={"payment_id": payment_id},
+    )
+
+
+def model_not_found(version: str) -> ServiceError:
+    """No such model is kept."""
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_ROUTING_MODEL_NOT_FOUND,
+        "no such model",
+        metadata={"model_version": version},
+    )
+
+
+def step_invalid(mode: Mode, step: Step, present: Step) -> ServiceError:
+    """It is not the next step, or there are none."""
+    why = (
+        f"the step above {present} is another one"
+        if mode is Mode.STAGED
+        else "steps count with GATEWAY_ROUTING=staged only"
+    )
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_ROUTING_STEP_INVALID,
+        why,
+        metadata={"mode": mode.value, "step": step.value, "present_step": present.value},
+    )
+
+
+def evidence_thin(problem: str, present: Step, figures: Mapping[str, Any]) -> ServiceError:
+    """Not enough was shown."""
+    shown = {name: str(value) for name, value in figures.items()}
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_ROUTING_EVIDENCE_THIN,
+        problem,
+        metadata={"present_step": present.value, **shown},
+    )

@@ -1,0 +1,237 @@
+"""Learns from what payments came to: one process of all, each attempt once.
+
+Outcomes, cursor, model and what follows for the step are written in one transaction: whoever dies
+in between has learnt nothing, and the next one learns it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.operations.gate import Gate
+from gateway.payments.store.events import StoredEvent, events_after, newest_sequence
+from gateway.routing.decision import Policy, learn_from
+from gateway.routing.state import RoutingState, StateError, content_hash, dump, load
+from gateway.routing_service import store, telemetry
+from gateway.routing_service.lessons import TRANSITIONS, Learnt, learnt_of
+from gateway.routing_service.steps import (
+    MIN_ARM_OUTCOMES,
+    Arm,
+    Evidence,
+    Mode,
+    Step,
+    must_fall_back,
+    share_of,
+)
+from gateway.routing_service.terms import SPACE, RoutingTerms
+from gateway.v1 import payment_pb2
+from runtime.clock import Clock
+from runtime.logs import get_logger
+from runtime.loops import Loop
+
+NAME = "routing"
+POLL_SECONDS = 5.0
+# Between rounds when there is more at once: each that learnt something writes a model.
+BETWEEN_SECONDS = 1.0
+MAX_EVENTS = 1_000
+# Outcomes of before are not compared: corridors change.
+EVIDENCE_WINDOW = timedelta(days=1)
+CHECK_EVERY = timedelta(minutes=1)
+CODE_VERSION = "routing-1"
+"""Of the rules that models are learnt with; changed with them."""
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The step that counts, since when, and what is known of it."""
+
+    step: Step
+    since: datetime
+    evidence: Evidence
+
+
+class Learner:
+    """The leader's task."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        gate: Gate,
+        mode: Mode,
+        terms: RoutingTerms,
+        corridors: Sequence[str],
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._gate = gate
+        self._mode = mode
+        self._margin = terms.fall_back_margin
+        # Lessons move what all merchants share: aims and exploration have no part in it.
+        self._policy = Policy(space=SPACE)
+        self._corridors = corridors
+        self._clock = clock
+        self._state: RoutingState | None = None
+        self._version = ""
+        self._checked: datetime | None = None
+
+    def loop(self) -> Loop:
+        """One process of all does it."""
+        return Loop(NAME, self.round, poll_seconds=POLL_SECONDS, between_seconds=BETWEEN_SECONDS)
+
+    async def round(self) -> bool:
+        """Learns from the next events, falls back if it must, deletes what is old; True if there
+        may be more at once."""
+        if self._gate.closed:
+            return False
+        now = self._clock.now()
+        async with self._engine.begin() as connection:
+            row = await store.lock_learner(connection) or await self._begin(connection, now)
+            events = await events_after(connection, row.sequence, "", "", MAX_EVENTS, TRANSITIONS)
+            learnt, state = await self._learn(connection, row, events, now)
+            version = row.model_version
+            if learnt:
+                version = await self._publish(connection, state, now)
+            sequence = events[-1].sequence if events else row.sequence
+            await store.move_learner(
+                connection, sequence=sequence, model_version=version, round_time=now
+            )
+            undone = await self._fall_back(connection, state, version, now)
+            pruned = await store.prune(connection, now)
+        # Only what was committed is known.
+        self._state, self._version = state, version
+        telemetry.ROUND_TIME.set(now.timestamp())
+        for each in learnt:
+            telemetry.LESSONS.labels(each.attribution.cause.value).inc()
+        if undone:
+            telemetry.UNDONE.inc()
+            log.error("routing_undone")
+        return len(events) == MAX_EVENTS or pruned == store.PRUNE_BATCH
+
+    async def _begin(self, connection: AsyncConnection, now: datetime) -> Row[Any]:
+        """The first time: nothing is known, and what came before is not looked at."""
+        state = RoutingState.new(SPACE, self._corridors, now.timestamp())
+        version = await self._publish(connection, state, now)
+        await store.begin_learner(connection, await newest_sequence(connection), version, now)
+        row = await store.lock_learner(connection)
+        assert row is not None, "it was just made"
+        return row
+
+    async def _publish(
+        self, connection: AsyncConnection, state: RoutingState, now: datetime
+    ) -> str:
+        raw = dump(state)
+        version = content_hash(raw)
+        await store.add_model(connection, version, raw, state.learned, CODE_VERSION, now)
+        return version
+
+    async def _in_force(
+        self, connection: AsyncConnection, version: str, now: datetime
+    ) -> RoutingState:
+        """The model that is learnt from on; a new one where it is of another release's features."""
+        if self._state is not None and self._version == version:
+            return self._state
+        try:
+            return load(await store.model_state(connection, version), SPACE)
+        except StateError as error:
+            log.warning("routing_begins_anew", version=version, reason=str(error))
+            return RoutingState.new(SPACE, self._corridors, now.timestamp())
+
+    async def _learn(
+        self,
+        connection: AsyncConnection,
+        row: Row[Any],
+        events: Sequence[StoredEvent],
+        now: datetime,
+    ) -> tuple[list[Learnt], RoutingState]:
+        """The state after these events, with what was learnt, which is written down."""
+        state = await self._in_force(connection, row.model_version, now)
+        ids = {event.payment_id for event in events}
+        decisions = dict(await store.undecided(connection, ids)) if ids else {}
+        attempts = await store.first_attempts(connection, list(decisions)) if decisions else {}
+        learnt: list[Learnt] = []
+        outcomes = []
+        for event in events:
+            decision = decisions.get(event.payment_id)
+            if decision is None:
+                continue
+            found = learnt_of(
+                event.transition,
+                payment_pb2.Payment.FromString(event.snapshot),
+                decision,
+                attempts.get((event.payment_id, decision.corridor)),
+                event.record_time,
+                now,
+            )
+            if found is None:
+                continue
+            del decisions[event.payment_id]
+            for lesson in found.lessons:
+                state = learn_from(self._policy, state, lesson, now_s=now.timestamp())
+            learnt.append(found)
+            outcomes.append(
+                {
+                    "payment_id": event.payment_id,
+                    "arm": decision.arm,
+                    "corridor": decision.corridor,
+                    "region": decision.region,
+                    "cause": found.attribution.cause.value,
+                    "was_unknown": found.was_unknown,
+                    "learn_time": now,
+                }
+            )
+            # A lesson takes about a millisecond; callers come in between.
+            await asyncio.sleep(0)
+        await store.add_outcomes(connection, outcomes)
+        return learnt, state
+
+    async def _fall_back(
+        self, connection: AsyncConnection, state: RoutingState, version: str, now: datetime
+    ) -> bool:
+        """Takes routing back to SHADOW if routed payments do worse; whether it did."""
+        if self._checked is not None and now - self._checked < CHECK_EVERY:
+            return False
+        self._checked = now
+        standing = await standing_of(connection, state.learned, now)
+        await self._watch_regions(connection, now)
+        if not share_of(self._mode, standing.step):
+            return False
+        if not must_fall_back(standing.evidence, self._margin):
+            return False
+        reason = f"routed payments do worse by more than {self._margin}"
+        figures = standing.evidence.figures
+        await store.add_step(connection, Step.SHADOW, version, "", reason, figures, now)
+        return True
+
+    async def _watch_regions(self, connection: AsyncConnection, now: datetime) -> None:
+        """Shows how far regions' success is apart where routing decides."""
+        rows = await store.report(connection, now - EVIDENCE_WINDOW)
+        telemetry.REGION_GAP.set(region_gap(rows))
+
+
+async def standing_of(connection: AsyncConnection, learned: int, now: datetime) -> Standing:
+    """The step that counts and the evidence since it began, of the last day at most."""
+    last = await store.last_step(connection)
+    since = now - EVIDENCE_WINDOW
+    step = Step.SHADOW
+    if last is not None:
+        step, since = Step(last.step), max(since, last.step_time)
+    arms = await store.count_arms(connection, since)
+    return Standing(step, since, Evidence(arms[Arm.RULES], arms[Arm.ROUTED], learned))
+
+
+def region_gap(rows: Sequence[Any]) -> float:
+    """The best region's success less the worst one's, of routed payments, by rows of a report."""
+    counts: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        if row.arm == Arm.ROUTED:
+            judged, approved = counts.get(row.region, (0, 0))
+            counts[row.region] = judged + row.judged, approved + row.approved
+    shares = [a / judged for judged, a in counts.values() if judged >= MIN_ARM_OUTCOMES]
+    return max(shares) - min(shares) if len(shares) > 1 else 0.0

@@ -1,0 +1,98 @@
+"""Rows of routing as messages of gateway.v1."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.payments.rendering import stamp
+from gateway.routing_service.record import decision_of
+from gateway.routing_service.steps import Evidence
+from gateway.v1 import routing_pb2 as pb
+
+
+def decision_message(row: Any, outcome: Any | None) -> pb.RoutingDecision:
+    """A decision, with what became of it if that is known."""
+    decision = decision_of(row)
+    scores = {score.corridor: score for score in decision.scores}
+    best = max(decision.scores, key=lambda score: score.value)
+    rules = decision.scores[0]
+    cause = outcome.cause if outcome is not None else "UNSPECIFIED"
+    return pb.RoutingDecision(
+        payment_id=row.payment_id,
+        corridor=row.corridor,
+        arm=pb.RoutingArm.Value(f"ROUTING_ARM_{row.arm}"),
+        share=row.share,
+        propensity=row.propensity,
+        routing_corridor=row.action,
+        rules_corridor=rules.corridor,
+        value_over_rules=scores[row.corridor].value - rules.value,
+        explored=row.explored,
+        candidates=[
+            pb.RoutingCandidate(**score._asdict(), exploration=score is not best)
+            for score in decision.scores
+        ],
+        excluded=[pb.ExcludedCorridor(**each) for each in row.excluded],
+        model_version=row.model_version,
+        policy_hash=row.policy_hash,
+        features_hash=row.features_hash,
+        seed=row.seed,
+        region=row.region,
+        decide_time=stamp(row.decide_time),
+        cause=pb.RoutingCause.Value(f"ROUTING_CAUSE_{cause}"),
+        was_unknown=outcome is not None and outcome.was_unknown,
+    )
+
+
+def model_message(row: Any, in_force: str) -> pb.RoutingModel:
+    """A model, and whether it is in force."""
+    return pb.RoutingModel(
+        version=row.version,
+        learned_count=row.learned,
+        code_version=row.code_version,
+        create_time=stamp(row.create_time),
+        in_force=row.version == in_force,
+    )
+
+
+def figures_message(figures: Mapping[str, Any]) -> pb.RoutingFigures:
+    """What a step is, or was, decided by."""
+    return pb.RoutingFigures(
+        rules_outcome_count=figures["rules_outcomes"],
+        rules_success=figures["rules_success"],
+        routed_outcome_count=figures["routed_outcomes"],
+        routed_success=figures["routed_success"],
+        difference_low=figures["difference_low"],
+        difference_high=figures["difference_high"],
+        learned_count=figures["learned"],
+    )
+
+
+def evidence_message(evidence: Evidence) -> pb.RoutingFigures:
+    """The same of what is known now."""
+    return figures_message(evidence.figures)
+
+
+def change_message(row: Any) -> pb.RoutingStepChange:
+    """A step that was taken."""
+    return pb.RoutingStepChange(
+        step=pb.RoutingStep.Value(f"ROUTING_STEP_{row.step}"),
+        model_version=row.model_version,
+        client=row.client,
+        reason=row.reason,
+        figures=figures_message(row.evidence),
+        step_time=stamp(row.step_time),
+    )
+
+
+def line_message(row: Any) -> pb.RoutingReportLine:
+    """What was decided of one corridor, region and arm."""
+    return pb.RoutingReportLine(
+        corridor=row.corridor,
+        region=row.region,
+        arm=pb.RoutingArm.Value(f"ROUTING_ARM_{row.arm}"),
+        decision_count=row.decisions,
+        explored_count=row.explored,
+        judged_count=row.judged,
+        approved_count=row.approved,
+        failed_count=row.failed,
+        unknown_count=row.unknown,
+    )

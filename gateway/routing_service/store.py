@@ -1,0 +1,341 @@
+"""Routing in the database: decisions and what became of them, models, the learner's cursor, steps.
+
+Functions run on the caller's connection, inside the caller's transaction.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.operations.operation import OperationKind
+from gateway.operations.store import OPERATION
+from gateway.payments.store.schema import PAYMENT, ROUTING_DECISION
+from gateway.routing.attribution import Cause
+from gateway.routing_service.lessons import Attempt
+from gateway.routing_service.steps import Arm, ArmCount, Step
+
+DECISION = ROUTING_DECISION
+# How long decisions and their outcomes are kept.
+KEEP_DECISIONS = timedelta(days=90)
+# Models that are kept besides those that a step names.
+KEEP_MODELS = 200
+PRUNE_BATCH = 1_000
+# What says something of the corridor.
+JUDGED = (Cause.APPROVED, Cause.ISSUER, Cause.CORRIDOR)
+
+_TIME = DateTime(timezone=True)
+_metadata = MetaData()
+OUTCOME = Table(
+    "routing_outcome",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("arm", Text),
+    Column("corridor", Text),
+    Column("region", Text),
+    Column("cause", Text),
+    Column("was_unknown", Boolean),
+    Column("learn_time", _TIME),
+)
+MODEL = Table(
+    "routing_model",
+    _metadata,
+    Column("version", Text, primary_key=True),
+    Column("model_number", BigInteger),
+    Column("state", LargeBinary),
+    Column("learned", BigInteger),
+    Column("code_version", Text),
+    Column("create_time", _TIME),
+)
+LEARNER = Table(
+    "routing_learner",
+    _metadata,
+    Column("only_one", Boolean, primary_key=True),
+    Column("sequence", BigInteger),
+    Column("model_version", Text),
+    Column("round_time", _TIME),
+)
+STEP = Table(
+    "routing_step",
+    _metadata,
+    Column("step_number", BigInteger, primary_key=True),
+    Column("step", Text),
+    Column("model_version", Text),
+    Column("client", Text),
+    Column("reason", Text),
+    Column("evidence", JSONB),
+    Column("step_time", _TIME),
+)
+REQUEST = Table(
+    "routing_request",
+    _metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("method", Text),
+    Column("body", LargeBinary),
+    Column("create_time", _TIME),
+)
+_MODEL_WITHOUT_STATE = tuple(column for column in MODEL.c if column is not MODEL.c.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Other payments of a customer in the window, counted up to a bound."""
+
+    payments: int
+    declined: bool
+
+
+async def recent_payments(
+    connection: AsyncConnection, customer_id: str, since: datetime, limit: int
+) -> Recent:
+    """The last payments of a customer, `limit` at most."""
+    statement = (
+        select(PAYMENT.c.decline_count)
+        .where(PAYMENT.c.customer_id == customer_id, PAYMENT.c.create_time > since)
+        .order_by(PAYMENT.c.create_time.desc())
+        .limit(limit)
+    )
+    counts = (await connection.execute(statement)).scalars().all()
+    return Recent(len(counts), any(count > 0 for count in counts))
+
+
+async def learner(connection: AsyncConnection) -> Row[Any] | None:
+    """How far the learner is; None before it has begun."""
+    return (await connection.execute(select(LEARNER))).first()
+
+
+async def lock_learner(connection: AsyncConnection) -> Row[Any] | None:
+    """The same, locked: who learns and who puts another model in force wait for each other."""
+    return (await connection.execute(select(LEARNER).with_for_update())).first()
+
+
+async def begin_learner(
+    connection: AsyncConnection, sequence: int, version: str, now: datetime
+) -> None:
+    """The learner's row, unless another process has made it."""
+    values = {
+        "only_one": True, "sequence": sequence, "model_version": version, "round_time": now
+    }  # fmt: skip
+    await connection.execute(upsert(LEARNER).values(values).on_conflict_do_nothing())
+
+
+async def move_learner(connection: AsyncConnection, **values: object) -> None:
+    """Writes how far the locked learner is."""
+    await connection.execute(update(LEARNER).values(values))
+
+
+async def add_model(
+    connection: AsyncConnection,
+    version: str,
+    state: bytes,
+    learned: int,
+    code_version: str,
+    now: datetime,
+) -> None:
+    """Keeps a model under the hash of its bytes; one that is there stays."""
+    values = {
+        "version": version,
+        "state": state,
+        "learned": learned,
+        "code_version": code_version,
+        "create_time": now,
+    }
+    await connection.execute(upsert(MODEL).values(values).on_conflict_do_nothing())
+
+
+async def model_state(connection: AsyncConnection, version: str) -> bytes:
+    """The bytes of a model that is kept."""
+    statement = select(MODEL.c.state).where(MODEL.c.version == version)
+    return bytes((await connection.execute(statement)).scalar_one())
+
+
+async def find_model(connection: AsyncConnection, version: str) -> Row[Any] | None:
+    """A model without its bytes."""
+    statement = select(*_MODEL_WITHOUT_STATE).where(MODEL.c.version == version)
+    return (await connection.execute(statement)).first()
+
+
+async def models(connection: AsyncConnection, before: int | None, limit: int) -> Sequence[Row[Any]]:
+    """Models without their bytes, the newest first."""
+    statement = select(*_MODEL_WITHOUT_STATE).order_by(MODEL.c.model_number.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(MODEL.c.model_number < before)
+    return (await connection.execute(statement)).all()
+
+
+async def undecided(
+    connection: AsyncConnection, payment_ids: Collection[str]
+) -> Mapping[str, Row[Any]]:
+    """Of these payments, the decisions that nothing was learnt from yet."""
+    statement = (
+        select(DECISION)
+        .outerjoin(OUTCOME, OUTCOME.c.payment_id == DECISION.c.payment_id)
+        .where(DECISION.c.payment_id.in_(payment_ids), OUTCOME.c.payment_id.is_(None))
+    )
+    return {row.payment_id: row for row in await connection.execute(statement)}
+
+
+async def first_attempts(
+    connection: AsyncConnection, payment_ids: Collection[str]
+) -> Mapping[tuple[str, str], Attempt]:
+    """Of these payments, by payment and corridor, the first operation that charged there."""
+    statement = (
+        select(
+            OPERATION.c.subject_id,
+            OPERATION.c.corridor,
+            OPERATION.c.send_count,
+            OPERATION.c.first_send_time,
+            OPERATION.c.end_time,
+        )
+        .where(
+            OPERATION.c.subject_id.in_(payment_ids),
+            OPERATION.c.kind == OperationKind.AUTHORIZE.value,
+        )
+        .order_by(OPERATION.c.operation_number.desc())
+    )
+    return {
+        (row.subject_id, row.corridor): Attempt(row.send_count, row.first_send_time, row.end_time)
+        for row in await connection.execute(statement)
+    }
+
+
+async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[Mapping[str, Any]]) -> None:
+    """Writes what attempts came to."""
+    if outcomes:
+        await connection.execute(insert(OUTCOME), [dict(outcome) for outcome in outcomes])
+
+
+async def find_decision(connection: AsyncConnection, payment_id: str) -> Row[Any] | None:
+    """What was decided about a payment."""
+    statement = select(DECISION).where(DECISION.c.payment_id == payment_id)
+    return (await connection.execute(statement)).first()
+
+
+async def find_outcome(connection: AsyncConnection, payment_id: str) -> Row[Any] | None:
+    """What became of it."""
+    statement = select(OUTCOME).where(OUTCOME.c.payment_id == payment_id)
+    return (await connection.execute(statement)).first()
+
+
+async def last_step(connection: AsyncConnection) -> Row[Any] | None:
+    """The step that counts; None before the first, which is as SHADOW."""
+    last = await last_steps(connection, 1)
+    return last[0] if last else None
+
+
+async def last_steps(connection: AsyncConnection, limit: int) -> Sequence[Row[Any]]:
+    """The last steps, the newest first."""
+    statement = select(STEP).order_by(STEP.c.step_number.desc()).limit(limit)
+    return (await connection.execute(statement)).all()
+
+
+async def add_step(
+    connection: AsyncConnection,
+    step: Step,
+    version: str,
+    client: str,
+    reason: str,
+    evidence: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Writes a step; the caller has locked the learner."""
+    values = {
+        "step": step.value,
+        "model_version": version,
+        "client": client,
+        "reason": reason,
+        "evidence": dict(evidence),
+        "step_time": now,
+    }
+    await connection.execute(insert(STEP).values(values))
+
+
+async def count_arms(connection: AsyncConnection, since: datetime) -> Mapping[Arm, ArmCount]:
+    """Judged outcomes of both arms that were learnt from since a time, of payments that were
+    decided since it."""
+    approved = func.count().filter(OUTCOME.c.cause == Cause.APPROVED.value)
+    statement = (
+        select(OUTCOME.c.arm, func.count().label("outcomes"), approved.label("approved"))
+        .join(DECISION, DECISION.c.payment_id == OUTCOME.c.payment_id)
+        .where(
+            OUTCOME.c.learn_time >= since,
+            DECISION.c.decide_time >= since,
+            OUTCOME.c.cause.in_([cause.value for cause in JUDGED]),
+        )
+        .group_by(OUTCOME.c.arm)
+    )
+    found = {
+        Arm(row.arm): ArmCount(row.outcomes, row.approved)
+        for row in await connection.execute(statement)
+    }
+    return {arm: found.get(arm, ArmCount()) for arm in Arm}
+
+
+async def report(connection: AsyncConnection, since: datetime) -> Sequence[Row[Any]]:
+    """By corridor, region and arm: what was decided since a time, and what became of it."""
+
+    def count(*causes: Cause) -> Any:
+        return func.count().filter(OUTCOME.c.cause.in_([cause.value for cause in causes]))
+
+    statement = (
+        select(
+            DECISION.c.corridor,
+            DECISION.c.region,
+            DECISION.c.arm,
+            func.count().label("decisions"),
+            func.count().filter(DECISION.c.explored).label("explored"),
+            count(*JUDGED).label("judged"),
+            count(Cause.APPROVED).label("approved"),
+            count(Cause.CORRIDOR).label("failed"),
+            func.count().filter(OUTCOME.c.was_unknown).label("unknown"),
+        )
+        .outerjoin(OUTCOME, OUTCOME.c.payment_id == DECISION.c.payment_id)
+        .where(DECISION.c.decide_time >= since)
+        .group_by(DECISION.c.corridor, DECISION.c.region, DECISION.c.arm)
+        .order_by(DECISION.c.corridor, DECISION.c.region, DECISION.c.arm)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def prune(connection: AsyncConnection, now: datetime) -> int:
+    """Deletes some of what was kept long enough; how many decisions that were."""
+    old = (
+        select(DECISION.c.payment_id)
+        .where(DECISION.c.decide_time < now - KEEP_DECISIONS)
+        .order_by(DECISION.c.decide_time)
+        .limit(PRUNE_BATCH)
+    )
+    ids = (await connection.execute(old)).scalars().all()
+    if ids:
+        await connection.execute(delete(OUTCOME).where(OUTCOME.c.payment_id.in_(ids)))
+        await connection.execute(delete(DECISION).where(DECISION.c.payment_id.in_(ids)))
+    newest = select(MODEL.c.model_number).order_by(MODEL.c.model_number.desc())
+    oldest_kept = newest.offset(KEEP_MODELS - 1).limit(1).scalar_subquery()
+    await connection.execute(
+        delete(MODEL).where(
+            MODEL.c.model_number < oldest_kept,
+            MODEL.c.version.not_in(select(STEP.c.model_version)),
+            MODEL.c.version.not_in(select(LEARNER.c.model_version)),
+        )
+    )
+    return len(ids)

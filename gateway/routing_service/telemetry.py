@@ -1,0 +1,74 @@
+"""What operators see of routing. Every label is there from the start: an increase from nothing is
+none."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from gateway.routing.attribution import Cause
+from gateway.routing_service.steps import LADDER, Arm, Step
+
+DECISIONS = Counter(
+    "gateway_routing_decisions_total",
+    "Payments with more than one corridor that were decided about, by whose choice was followed.",
+    ["arm"],
+)
+EXPLORED = Counter(
+    "gateway_routing_explored_total",
+    "Decisions that followed routing to what it did not hold best.",
+)
+FALL_BACKS = Counter(
+    "gateway_routing_fall_backs_total",
+    "Payments with more than one corridor that the operators' order decided because routing could"
+    " not: NO_MODEL, STALE, SLOW, NOT_READ.",
+    ["reason"],
+)
+DECISION_SECONDS = Histogram(
+    "gateway_routing_decision_seconds",
+    "Processor time of a decision.",
+    buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01),
+)
+LESSONS = Counter(
+    "gateway_routing_lessons_total", "Attempts that were learnt from, by their cause.", ["cause"]
+)
+ROUND_TIME = Gauge(
+    "gateway_routing_learned_until_timestamp_seconds",
+    "When the learner was last up to date, as this process knows it; 0 before the first time.",
+)
+STEP = Gauge("gateway_routing_step", "1 for the step that is allowed, else 0.", ["step"])
+UNDONE = Counter(
+    "gateway_routing_undone_total",
+    "Times the gateway took routing back to SHADOW, because routed payments did worse.",
+)
+REGION_GAP = Gauge(
+    "gateway_routing_region_success_gap",
+    "The success of the best region of the last day less the worst one's, of routed payments, among"
+    " regions with enough outcomes; 0 with fewer than two of them.",
+)
+
+
+class FallBack(StrEnum):
+    """Why routing did not decide."""
+
+    NO_MODEL = "NO_MODEL"
+    STALE = "STALE"
+    SLOW = "SLOW"
+    NOT_READ = "NOT_READ"
+
+
+def labels_known() -> None:
+    """Has all labels there."""
+    for arm in Arm:
+        DECISIONS.labels(arm.value)
+    for reason in FallBack:
+        FALL_BACKS.labels(reason.value)
+    for cause in Cause:
+        LESSONS.labels(cause.value)
+    tell_step(Step.SHADOW, LADDER)
+
+
+def tell_step(step: Step, ladder: Iterable[Step] = LADDER) -> None:
+    """Shows which step is allowed."""
+    for each in ladder:
+        STEP.labels(each.value).set(each is step)

@@ -1,0 +1,54 @@
+"""Routing of a process: who chooses, who learns, what operators are shown."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.config import GatewaySettings
+from gateway.operations.gate import Gate
+from gateway.part import Part
+from gateway.payments.domain.routing import Router
+from gateway.routing_service import telemetry
+from gateway.routing_service.board import ModelBoard
+from gateway.routing_service.chooser import Chooser
+from gateway.routing_service.learner import Learner
+from gateway.routing_service.service import RoutingServicer
+from gateway.routing_service.steps import Mode
+from gateway.stripe_client.client import StripeClient
+from gateway.v1 import routing_service_pb2, routing_service_pb2_grpc
+from runtime.clock import Clock
+from runtime.idempotency import RequestIds
+from runtime.server import registered
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenRouting(Part):
+    """What payments ask; None where the operators' rules alone count."""
+
+    router: Router | None = None
+
+
+async def open_routing(
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    stripe_client: StripeClient,
+    request_ids: RequestIds,
+    gate: Gate,
+    clock: Clock,
+) -> OpenRouting:
+    """Reads the newest model. There is nothing to close."""
+    mode, terms = settings.routing, settings.routing_terms
+    servicer = RoutingServicer(engine, mode, terms, request_ids, clock)
+    served = (registered(routing_service_pb2, routing_service_pb2_grpc, servicer),)
+    if mode is Mode.OFF:
+        return OpenRouting(services=served)
+    telemetry.labels_known()
+    board = ModelBoard(engine, clock)
+    await board.refresh()
+    learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock)
+    return OpenRouting(
+        services=served,
+        router=Chooser(engine, board, mode, terms, clock),
+        loops=(board.loop(),),
+        leader_tasks=(learner.loop(),),
+    )

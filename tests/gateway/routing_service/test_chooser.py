@@ -1,0 +1,189 @@
+"""Who decides when routing cannot: no model, a stale one, too slow, what cannot be read."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.payment_methods import PaymentMethodType
+from gateway.payments.domain.routing import come_home, may_be_routed, routed
+from gateway.routing_service.board import STALE_AFTER, Known, ModelBoard
+from gateway.routing_service.chooser import (
+    BUDGET_SECONDS,
+    MIN_TIMED,
+    REST_SECONDS,
+    Budget,
+    Chooser,
+)
+from gateway.routing_service.steps import Mode, Step
+from gateway.routing_service.terms import RoutingTerms
+from gateway.stripe_client.failover import Elsewhere, Route, Terms
+from runtime.clock import ManualClock
+from tests.gateway.payments.test_states import new_payment
+from tests.gateway.routing_service.beliefs import leaning
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+TERMS = {
+    "default": Terms("default", failover_to=("backup",), shares_tokens_with=frozenset({"backup"})),
+    "backup": Terms("backup"),
+}
+BOTH = Elsewhere(TERMS, lambda _: True)
+ANONYMOUS = new_payment(customer_id="")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def nowhere() -> AsyncEngine:
+    """A database that nobody answers for."""
+    return create_async_engine("postgresql+psycopg://127.0.0.1:1/none")
+
+
+def board_of(engine: AsyncEngine, clock: ManualClock, *, step: Step = Step.FULL) -> ModelBoard:
+    board = ModelBoard(engine, clock)
+    board.known = Known("f" * 64, leaning("backup", "default", NOW), NOW)
+    board.step = step
+    return board
+
+
+def chooser_of(
+    engine: AsyncEngine, clock: ManualClock, board: ModelBoard, budget: Budget | None = None
+) -> Chooser:
+    return Chooser(engine, board, Mode.STAGED, RoutingTerms(), clock, budget)
+
+
+def fell_back(reason: str) -> float:
+    return REGISTRY.get_sample_value("gateway_routing_fall_backs_total", {"reason": reason}) or 0.0
+
+
+async def test_rules_decide_without_a_model_or_with_a_stale_one(
+    nowhere: AsyncEngine, clock: ManualClock
+) -> None:
+    board = board_of(nowhere, clock)
+    chooser = chooser_of(nowhere, clock, board)
+    assert await chooser.choose(ANONYMOUS, BOTH) is not None
+    clock.advance(STALE_AFTER + timedelta(seconds=1))
+    before = fell_back("STALE")
+    assert await chooser.choose(ANONYMOUS, BOTH) is None
+    assert fell_back("STALE") == before + 1
+    board.known = None
+    before = fell_back("NO_MODEL")
+    assert await chooser.choose(ANONYMOUS, BOTH) is None
+    assert fell_back("NO_MODEL") == before + 1
+
+
+async def test_rules_decide_when_the_customers_payments_cannot_be_read(
+    nowhere: AsyncEngine, clock: ManualClock
+) -> None:
+    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock))
+    before = fell_back("NOT_READ")
+    assert await chooser.choose(new_payment(), BOTH) is None
+    assert fell_back("NOT_READ") == before + 1
+
+
+def timed(seconds: list[float]) -> Any:
+    """A timer of which each decision takes the next of these times."""
+    ticks = iter([tick for each in seconds for tick in (0.0, each)])
+    return lambda: next(ticks)
+
+
+@pytest.mark.parametrize(("late", "spent"), [(2, False), (3, True)])
+def test_the_budget_is_of_one_decision_in_a_hundred(late: int, spent: bool) -> None:
+    now = [0.0]
+    quick = MIN_TIMED - late + 1
+    budget = Budget(
+        timed([BUDGET_SECONDS] * quick + [BUDGET_SECONDS * 1.01] * late), lambda: now[0]
+    )
+    for _ in range(quick + late):
+        assert not budget.is_spent
+        with budget.measured():
+            pass
+    assert budget.is_spent is spent
+    now[0] = REST_SECONDS
+    assert not budget.is_spent
+
+
+async def test_rules_decide_while_decisions_take_too_long(
+    nowhere: AsyncEngine, clock: ManualClock
+) -> None:
+    budget = Budget(timed([1.0] * MIN_TIMED), lambda: 0.0)
+    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock), budget)
+    before = fell_back("SLOW")
+    for number in range(MIN_TIMED):
+        assert await chooser.choose(new_payment(id=f"pay_{number}", customer_id=""), BOTH)
+    assert await chooser.choose(ANONYMOUS, BOTH) is None
+    assert fell_back("SLOW") == before + 1
+
+
+async def test_there_is_no_choice_with_one_corridor(
+    nowhere: AsyncEngine, clock: ManualClock
+) -> None:
+    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock))
+    for closed in TERMS:
+        elsewhere = Elsewhere(TERMS, lambda name, closed=closed: name != closed)  # type: ignore[misc]
+        assert await chooser.choose(ANONYMOUS, elsewhere) is None
+    alone = Elsewhere({"default": Terms("default")}, lambda _: True)
+    assert await chooser.choose(ANONYMOUS, alone) is None
+
+
+async def test_calls_that_hang_count_against_their_corridor_and_no_longer_than_they_do(
+    nowhere: AsyncEngine, clock: ManualClock
+) -> None:
+    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock))
+
+    async def suspicion() -> float:
+        choice = await chooser.choose(ANONYMOUS, BOTH)
+        assert choice is not None
+        (backup,) = [s for s in choice.record["scores"] if s["corridor"] == "backup"]
+        return float(backup["incident"])
+
+    before = await suspicion()
+    away = new_payment(corridor="backup")
+    with chooser.under_way(away), chooser.under_way(new_payment(id="pay_2", corridor="backup")):
+        assert await suspicion() == before
+        clock.advance(timedelta(seconds=60))
+        hung = await suspicion()
+        assert hung > 10 * before
+    # What has ended is left to what came of it.
+    assert await suspicion() < hung / 2
+
+
+@pytest.mark.parametrize(
+    ("values", "may"),
+    [
+        ({}, True),
+        ({"stays": True}, False),
+        ({"save_payment_method": True}, False),
+        ({"payment_method_type": PaymentMethodType.SEPA_DEBIT}, False),
+    ],
+)
+def test_what_may_be_routed(values: dict[str, Any], may: bool) -> None:
+    assert may_be_routed(new_payment(**values)) is may
+
+
+def test_a_routed_payment_keeps_its_home() -> None:
+    payment: Payment = new_payment(destination_account="acct_1")
+    assert routed(payment, payment.home) is payment
+    there = Route("backup", "pm_2", "cus_2", "acct_2")
+    moved = routed(payment, there)
+    assert moved.home == payment.home
+    assert (
+        Route(
+            moved.corridor,
+            moved.payment_method,
+            moved.payment_method_customer,
+            moved.destination_account,
+        )
+        == there
+    )
+    back = come_home(moved, NOW)
+    assert (back.corridor, back.payment_method) == (payment.corridor, payment.payment_method)
+    assert [(left.corridor, left.reason) for left in back.left_corridors] == [
+        ("backup", "QUEUE_AHEAD")
+    ]
