@@ -197,6 +197,12 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "ReadSigmaFile": REFUSED,
         "WatchSigmaRuns": REFUSED,
     },
+    "gateway.v1.ForesightService": {
+        "GetForecast": REFUSED,
+        "ListIncidents": REFUSED,
+        "WatchIncidents": REFUSED,
+        "GetForesightRecord": REFUSED,
+    },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.
         "CreateMerchant": REFUSED,

@@ -68,6 +68,8 @@ SIGMA_UNREADABLE = 'gateway_sigma_runs_unreadable_total{corridor="default"}'
 SIGMA_FILES = 'gateway_sigma_files_total{corridor="default",result="%s"}'
 QUERIED = 'gateway_sigma_last_walk_timestamp_seconds{corridor="default"}'
 SIGMA_INTERVAL = "gateway_sigma_walk_interval_seconds"
+FORESEEN = 'gateway_foresight_last_minute_timestamp_seconds{corridor="default"}'
+UNFORESEEN = 'gateway_foresight_unreadable_total{kind="memory"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
 IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
@@ -176,6 +178,9 @@ SCENES = (
         (always(QUERIED, 0), always(SIGMA_INTERVAL, 1_200)),
         (always(QUERIED, 0), always(SIGMA_INTERVAL, 3_600)),
     ),
+    gauge("CorridorDegrading", 'gateway_foresight_alarm{corridor="default"}', 1),
+    since("ForesightStands", FORESEEN, 11),
+    Scene("ForesightUnreadable", (once(UNFORESEEN),), (always(UNFORESEEN, 3),)),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
     gauge("DatabaseUncompared", "gateway_database_uncompared_accounts", 1),
     Scene(
