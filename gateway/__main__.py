@@ -11,6 +11,7 @@ from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
 from gateway.errors import ERRORS
+from gateway.foresight_service.page import FORESIGHT_RECORD
 from gateway.foresight_service.wiring import open_evidence, open_foresight
 from gateway.gauges.wiring import open_gauges
 from gateway.identity import RequestIdentity
@@ -178,7 +179,7 @@ async def open_service(
 
 def main() -> None:
     """Runs the service until it is told to stop."""
-    run_service(GatewaySettings, open_service, commands=[REBOOK, RECOVER])
+    run_service(GatewaySettings, open_service, commands=[REBOOK, RECOVER, FORESIGHT_RECORD])
 
 
 if __name__ == "__main__":
