@@ -4,12 +4,21 @@ end, webhooks as they come in, and how the process itself is doing."""
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.foresight.sighting import CALLS, Sighting, bucket_of
+from gateway.foresight.sighting import (
+    CALLS,
+    MOST_CAME,
+    MOST_PROMISED,
+    Sighting,
+    bucket_of,
+    mark_of,
+    smallest,
+)
 from gateway.foresight_service import telemetry
 from gateway.routing.attribution import CUSTOMERS_OWN, FRAUD_RULES
 from gateway.stripe_client.call import Call
 from gateway.stripe_client.classify import Health, Verdict
-from gateway.stripe_client.outcome import Failure, NotSentReason, OutcomeClass
+from gateway.stripe_client.client import PAYMENT_INTENTS
+from gateway.stripe_client.outcome import Failure, NotSentReason, OutcomeClass, text_of
 from gateway.webhooks_in.event import ReceivedEvent
 from runtime.clock import Clock
 
@@ -46,6 +55,8 @@ class _Tally:
     latencies: dict[int, int] = field(default_factory=dict)
     webhooks: int = 0
     webhook_lag_s: float = 0.0
+    promised: set[int] = field(default_factory=set)
+    came: set[int] = field(default_factory=set)
     in_flight_age_s: float | None = None
 
 
@@ -109,6 +120,8 @@ class Evidence:
         if call.changes and verdict.outcome.outcome_class is not OutcomeClass.NOT_SENT:
             bucket = bucket_of(seconds * 1_000)
             tally.latencies[bucket] = tally.latencies.get(bucket, 0) + 1
+        if (changed := promised_by(call, verdict)) is not None:
+            tally.promised.add(mark_of(changed))
 
     def webhook_stored(self, received: ReceivedEvent) -> None:
         """An event came in that had not come before."""
@@ -117,6 +130,7 @@ class Evidence:
         if event.corridor not in self._under_way or lag > MOST_LAG_SECONDS:
             return
         tally = self._tally(event.corridor)
+        tally.came.add(mark_of(event.object_id))
         tally.webhooks += 1
         tally.webhook_lag_s += lag
 
@@ -169,6 +183,14 @@ class Evidence:
         return found
 
 
+def promised_by(call: Call, verdict: Verdict) -> str | None:
+    """The id of the PaymentIntent that a request has changed, of which an event will tell."""
+    done = verdict.outcome.object
+    if not call.changes or call.endpoint_group != PAYMENT_INTENTS or done is None:
+        return None
+    return text_of(done, "id") or None
+
+
 def says_something(verdict: Verdict, seconds: float) -> bool:
     """Whether the end of a request says something of the corridor: not what its caller gave up
     soon, what our own machine could not send, nor a failure that Stripe kept of an earlier one."""
@@ -217,6 +239,8 @@ def _sighting(tally: _Tally, vitals: _Vitals) -> Sighting:
         latencies=dict(tally.latencies),
         webhooks=tally.webhooks,
         webhook_lag_s=tally.webhook_lag_s,
+        promised=smallest(tally.promised, MOST_PROMISED),
+        came=smallest(tally.came, MOST_CAME),
         in_flight_age_s=tally.in_flight_age_s,
         event_loop_lag_ms=_mean(vitals.loop_lags_ms),
         pool_wait_ms=max(vitals.pool_waits_ms, default=None),

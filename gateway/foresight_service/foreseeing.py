@@ -5,7 +5,7 @@ Two leaders at once do no harm: the corridor's row is locked, and who comes seco
 read.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from gateway.foresight.actions import Act, Posture
 from gateway.foresight.codec import StateError, read_corridor, write_corridor
 from gateway.foresight.forecast import Forecast
 from gateway.foresight.incident import Incident, abandoned, told_of
-from gateway.foresight.sighting import Sighting, SightingError, merged, read_sighting
+from gateway.foresight.sighting import Sighting, SightingError, gap_share, merged, read_sighting
 from gateway.foresight.signals import Minute
 from gateway.foresight.standing import Standing, Terms, step
 from gateway.foresight_service import store, telemetry
@@ -35,6 +35,8 @@ PURGE_SECONDS = 600.0
 HOLD = timedelta(minutes=3)
 # Minutes of one corridor that one transaction reads.
 MINUTES_PER_ROUND = 60
+# Events have this many minutes to come after the call that promised them; some come before its end.
+EVENT_MINUTES = 2
 # For older minutes no probe is sent: it would say nothing of them.
 FRESH_MINUTES = 2
 
@@ -51,6 +53,25 @@ class _Read:
     last_minute: int
     acts: tuple[Act, ...]
     incidents: Sequence[Incident]
+
+
+class _Course:
+    """Minutes after minutes of one corridor, and what they change."""
+
+    def __init__(self, beginning: tuple[Standing, Sequence[Incident]]) -> None:
+        self.standing, ended = beginning
+        self.incidents = list(ended)
+        self.minutes: list[Minute] = []
+        self.forecast: Forecast | None = None
+        self.acts: tuple[Act, ...] = ()
+
+    def goes_on(self, seen: Minute, terms: Terms) -> None:
+        """The next minute."""
+        before = self.standing
+        self.standing, self.forecast, self.acts = step(before, seen, terms)
+        self.minutes.append(seen)
+        if self.standing.incident is not None and self.standing.incident != before.incident:
+            self.incidents.append(self.standing.incident)
 
 
 class Foreseeing:
@@ -124,31 +145,26 @@ class Foreseeing:
         found = await store.sightings(connection, corridor, row.minute, until, MINUTES_PER_ROUND)
         if not found:
             return None
-        incidents: list[Incident] = []
-        standing = await self._standing(connection, row, incidents)
+        course = _Course(await self._begin(connection, row))
+        before_first = row.minute - EVENT_MINUTES - 1
+        earlier = await store.sightings(
+            connection, corridor, before_first, row.minute, EVENT_MINUTES + 1
+        )
+        known = {minute: _readable(contents) for minute, contents in (earlier | found).items()}
         # How long the queue is now says nothing of minutes that are long over.
         waited = await store.queue_age_s(connection, corridor, now) if until in found else None
-        minutes: list[Minute] = []
-        acts: tuple[Act, ...] = ()
-        forecast: Forecast | None = None
-        last = row.minute
-        for minute, contents in found.items():
-            last = minute
-            sightings = _readable(contents)
-            if not sightings:
-                continue
-            seen = merged(minute, sightings, waited if minute == until else None)
-            before = standing
-            standing, forecast, acts = step(before, seen, self._terms)
-            minutes.append(seen)
-            if standing.incident is not None and standing.incident != before.incident:
-                incidents.append(standing.incident)
-        for incident in incidents:
+        for minute in found:
+            if known[minute]:
+                age = waited if minute == until else None
+                seen = merged(minute, known[minute], age, _gap_share(known, minute))
+                course.goes_on(seen, self._terms)
+        for incident in course.incidents:
             await store.write_incident(
                 connection, corridor, incident, is_incident=self._terms.bounds.incidents
             )
-        await store.add_minutes(connection, corridor, minutes)
-        told = {} if forecast is None else {"forecast": told_of(forecast)}
+        await store.add_minutes(connection, corridor, course.minutes)
+        last, standing = max(found), course.standing
+        told = {} if course.forecast is None else {"forecast": told_of(course.forecast)}
         await store.write_standing(
             connection,
             corridor,
@@ -161,11 +177,11 @@ class Foreseeing:
             hold_time=end_of(last) + HOLD,
             update_time=now,
         )
-        return _Read(len(found), last, acts, incidents)
+        return _Read(len(found), last, course.acts, course.incidents)
 
-    async def _standing(
-        self, connection: AsyncConnection, row: Row[Any], incidents: list[Incident]
-    ) -> Standing:
+    async def _begin(
+        self, connection: AsyncConnection, row: Row[Any]
+    ) -> tuple[Standing, Sequence[Incident]]:
         """The standing that was written down. If what is remembered cannot be read, all is learnt
         anew, and nobody knows what becomes of an incident that was open."""
         incident = await store.open_incident(connection, row.corridor)
@@ -177,15 +193,22 @@ class Foreseeing:
                 log.error("foresight_memory_unreadable", corridor=row.corridor, reason=str(error))
             else:
                 posture = Posture(row.discount, row.concurrency_share, row.has_incident)
-                return Standing(corridor, alarm, posture, incident)
-        if incident is not None:
-            incidents.append(abandoned(incident, max(row.minute, incident.raise_minute)))
-        return Standing()
+                return Standing(corridor, alarm, posture, incident), ()
+        if incident is None:
+            return Standing(), ()
+        return Standing(), [abandoned(incident, max(row.minute, incident.raise_minute))]
 
 
 def end_of(minute: int) -> datetime:
     """When a minute is over."""
     return datetime.fromtimestamp((minute + 1) * 60, UTC)
+
+
+def _gap_share(known: Mapping[int, Sequence[Sighting]], minute: int) -> float | None:
+    """Which share of the events that calls promised two minutes ago has not come by now."""
+    promised = minute - EVENT_MINUTES
+    came = [one for at in range(promised - 1, minute + 1) for one in known.get(at, ())]
+    return gap_share(known.get(promised, ()), came)
 
 
 def _readable(contents: Sequence[Any]) -> list[Sighting]:

@@ -227,7 +227,7 @@ async def claim(connection: AsyncConnection, corridor: str, now: datetime) -> Ro
 
 async def sightings(
     connection: AsyncConnection, corridor: str, after: int, until: int, minutes: int
-) -> Mapping[int, Sequence[Any]]:
+) -> dict[int, list[Any]]:
     """What was seen in the next minutes after one, up to one and at most so many, in order."""
     wanted = (
         select(SIGHTING.c.minute)

@@ -23,7 +23,13 @@ changed AS MATERIALIZED (
 
 numbered AS MATERIALIZED (
     SELECT
-        changed.*,
+        changed.corridor,
+        changed.raise_minute,
+        changed.state,
+        changed.foreseen,
+        changed.acted,
+        changed.breach_minute,
+        changed.end_minute,
         head.sequence + row_number() OVER (ORDER BY changed.raise_minute, changed.corridor) AS sequence
     FROM changed
     CROSS JOIN head

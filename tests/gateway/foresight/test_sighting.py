@@ -11,20 +11,27 @@ from hypothesis import strategies as st
 from gateway.foresight.sighting import (
     CALLS,
     GROWTH,
+    MARK_BYTES,
     MOST_BUCKET,
+    MOST_CAME,
     MOST_COUNTED,
     MOST_LATENCY_MS,
+    MOST_PROMISED,
     WORST,
     Sighting,
     SightingError,
     bucket_of,
+    gap_share,
+    mark_of,
     merged,
     quantile,
     read_sighting,
+    smallest,
     write_sighting,
 )
 
 LATENCIES = st.lists(st.floats(0.01, MOST_LATENCY_MS), min_size=1, max_size=60)
+MARKS = st.sets(st.integers(0, 256**MARK_BYTES - 1), max_size=5)
 AGE = st.none() | st.floats(0, 1e6)
 
 
@@ -46,6 +53,8 @@ def sightings(draw: st.DrawFn) -> Sighting:
         latencies=counted(latencies),
         webhooks=draw(st.integers(0, 3)),
         webhook_lag_s=draw(st.floats(0, 900)),
+        promised=smallest(draw(MARKS), MOST_PROMISED),
+        came=smallest(draw(MARKS), MOST_CAME),
         **worst,
     )
 
@@ -94,11 +103,35 @@ def test_a_sighting_goes_through_json_and_more_of_a_later_release_is_left_out(
 ) -> None:
     told = json.loads(json.dumps(write_sighting(seen)))
     again = read_sighting({**told, "of_a_later_release": [1]})
-    for name in (*CALLS, "latencies", "webhooks", "webhook_lag_s"):
+    for name in (*CALLS, "latencies", "webhooks", "webhook_lag_s", "promised", "came"):
         assert getattr(again, name) == getattr(seen, name)
     # Nothing and nought are told apart only where that matters: in neither is anything wrong.
     for name in WORST:
         assert (getattr(again, name) or 0.0) == (getattr(seen, name) or 0.0)
+
+
+def test_what_was_promised_and_has_not_come_is_told_from_samples() -> None:
+    ids = [f"pi_{number}" for number in range(2_000)]
+    calls = [
+        Sighting(promised=smallest(map(mark_of, part), MOST_PROMISED))
+        for part in (ids[:900], ids[900:])
+    ]
+    assert gap_share(calls, []) == 1.0
+    assert gap_share([], calls) is None
+    # All have come, at two others, among events about other objects.
+    others = [f"ch_{number}" for number in range(5_000)]
+    came = [
+        Sighting(came=smallest(map(mark_of, part), MOST_CAME))
+        for part in (ids[::2] + others[::2], ids[1::2] + others[1::2])
+    ]
+    assert gap_share(calls, came) == 0.0
+    # One of two was lost.
+    lost = Sighting(came=smallest(map(mark_of, ids[::2]), MOST_CAME))
+    share = gap_share(calls, [lost])
+    assert share is not None
+    assert 0.35 < share < 0.65
+    few = Sighting(promised=(1, 2, 9))
+    assert gap_share([few], [Sighting(came=(2,))]) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +149,12 @@ def test_a_sighting_goes_through_json_and_more_of_a_later_release_is_left_out(
         ({"pool_wait_ms": -0.1}, "pool_wait_ms"),
         ({"pool_wait_ms": math.nan}, "pool_wait_ms"),
         ({"in_flight_age_s": "1"}, "in_flight_age_s"),
+        ({"promised": [2, 1]}, "in order"),
+        ({"came": [1, 1]}, "in order"),
+        ({"promised": list(range(MOST_PROMISED + 1))}, "at most"),
+        ({"came": [-1]}, "mark"),
+        ({"came": [256**MARK_BYTES]}, "mark"),
+        ({"came": 1}, "not a sighting"),
     ],
 )
 def test_what_no_process_can_have_seen_is_refused(told: Any, wrong: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from gateway.foresight.sighting import Sighting, quantile
+from gateway.foresight.sighting import Sighting, mark_of, quantile
 from gateway.foresight_service.evidence import (
     ERROR,
     FRAUD_DECLINE,
@@ -21,6 +21,7 @@ from gateway.foresight_service.evidence import (
     Evidence,
     decline_kind,
     kind_of,
+    promised_by,
     says_something,
 )
 from gateway.stripe_client.call import Call, Priority
@@ -162,6 +163,18 @@ def test_webhooks_lag_unless_they_were_lost_before(seen: Seen) -> None:
     seen.evidence.webhook_stored(event(5.0, "nowhere"))
     found = seen.last()
     assert (found.webhooks, found.webhook_lag_s) == (3, 2.0 + MOST_LAG_SECONDS)
+
+
+def test_what_calls_promise_and_what_comes_have_the_same_marks(seen: Seen) -> None:
+    made = Verdict(Outcome(OutcomeClass.SUCCEEDED, object={"id": "ch_1"}), False, Health.ANSWERED)
+    seen.request(0.1, made)
+    seen.request(0.1, made, changes=False)
+    seen.request(0.1, DOWN)
+    seen.evidence.webhook_stored(event(1.0))
+    found = seen.last()
+    assert found.promised == found.came == (mark_of("ch_1"),)
+    of_charges = Call("charges", _send, {}, False, Priority.BACKGROUND, changes=True)
+    assert promised_by(of_charges, made) is None
 
 
 def test_minutes_wait_for_the_database_but_not_for_ever(seen: Seen) -> None:

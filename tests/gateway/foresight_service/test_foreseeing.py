@@ -235,6 +235,27 @@ async def test_a_sighting_that_cannot_be_read_does_not_hide_the_others(
     assert sorted(minutes) == [FIRST, FIRST + 2]
 
 
+async def test_events_that_calls_promise_are_missed_two_minutes_later(
+    engine: AsyncEngine, leader: Leader
+) -> None:
+    minutes = {
+        FIRST: Sighting(calls=4, promised=(1, 2, 3, 4), came=(1,)),
+        FIRST + 1: Sighting(calls=1, came=(2,)),
+        FIRST + 2: Sighting(calls=1, came=(3,)),
+        # It is too late for the fourth.
+        FIRST + 3: Sighting(calls=1, came=(4,)),
+    }
+    async with engine.begin() as connection:
+        of_default = {minute: {"default": seen} for minute, seen in minutes.items()}
+        await store.add_sightings(connection, "replica-0", of_default)
+    for at in range(4):
+        await leader.comes_to(at)
+    gap = store.MINUTE.c.content["webhook_gap_share"].as_float()
+    async with engine.connect() as connection:
+        shares = (await connection.execute(select(gap).order_by(store.MINUTE.c.minute))).scalars()
+        assert list(shares) == [None, None, 0.25, None]
+
+
 async def test_the_queue_of_a_corridor_is_looked_at(engine: AsyncEngine, leader: Leader) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(QUEUED), {"t": leader.time_of(-6)})
