@@ -162,7 +162,8 @@ class Foreseeing:
             await store.write_incident(
                 connection, corridor, incident, is_incident=self._terms.bounds.incidents
             )
-        await store.add_minutes(connection, corridor, course.minutes)
+        if course.minutes:
+            await store.add_minutes(connection, corridor, course.minutes)
         last, standing = max(found), course.standing
         told = {} if course.forecast is None else {"forecast": told_of(course.forecast)}
         await store.write_standing(

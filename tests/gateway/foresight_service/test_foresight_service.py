@@ -17,7 +17,6 @@ from gateway.foresight_service.foreseeing import GRACE, HOLD, end_of
 from gateway.foresight_service.validation import MAX_DAYS
 from gateway.numbering import number_changes
 from gateway.rights import RIGHTS
-from gateway.v1 import customer_service_pb2
 from gateway.v1 import foresight_pb2 as messages
 from gateway.v1 import foresight_service_pb2 as pb
 from gateway.v1.foresight_service_pb2_grpc import ForesightServiceStub
@@ -25,6 +24,7 @@ from runtime.clock import ManualClock
 from runtime.rights import Role
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
+from tests.gateway.customers.conftest import new_customer
 from tests.gateway.running import refusal_of, running_gateway
 from tests.waiting import WAIT_SECONDS
 
@@ -56,7 +56,7 @@ async def test_minutes_are_made_of_what_the_gateway_sees(
         twin.add_fault(kind="latency", method="POST", path="/v1/customers", seconds=SLOW_SECONDS)
         for number in range(3):
             await gateway.customers.CreateCustomer(
-                customer_service_pb2.CreateCustomerRequest(request_id=f"slow-{number}")
+                new_customer(f"slow-{number}", customer_id=f"slow-{number}")
             )
         clock.advance(timedelta(minutes=1))
         # Processes have their time to say what they saw.
