@@ -92,6 +92,7 @@ async def open_service(
         )
         restored = await open_guard(engine, stripe.client, identity, clock)
         guard = restored.guard
+        foresight = open_foresight(settings, engine, stripe, evidence, guard, clock)
         on_stored = None if evidence is None else evidence.webhook_stored
         intake = await enter(open_intake(settings, engine, broker, clock, on_stored))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
@@ -130,7 +131,7 @@ async def open_service(
         parts.append(open_billing(settings, engine, stripe.client, guard, clock))
         parts.append(open_reports(settings, engine, stripe.client, clock))
         parts.append(open_sigma(settings, engine, stripe.client, guard, clock))
-        parts.append(open_foresight(settings, engine, stripe, evidence, guard, clock))
+        parts.append(foresight)
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles
