@@ -11,6 +11,8 @@ from gateway.config import DATABASE_ROLE, GatewaySettings, Role
 from gateway.customers.wiring import open_customers
 from gateway.disputes.wiring import open_disputes
 from gateway.errors import ERRORS
+from gateway.foresight_service.page import FORESIGHT_RECORD
+from gateway.foresight_service.wiring import open_evidence, open_foresight
 from gateway.gauges.wiring import open_gauges
 from gateway.identity import RequestIdentity
 from gateway.leadership.wiring import open_leadership
@@ -79,17 +81,21 @@ async def open_service(
         worker_notifier = Notifier()
         request_ids = RequestIds(ERRORS, VALIDATOR)
         identity = RequestIdentity(settings.deployment)
+        evidence = open_evidence(settings, clock)
         stripe = await enter(
             open_stripe_client(
                 settings.corridors,
                 engine,
                 machine_group=settings.machine_group,
                 on_change=lambda _corridor: worker_notifier.notify(),
+                observer=evidence,
             )
         )
         restored = await open_guard(engine, stripe.client, identity, clock)
         guard = restored.guard
-        intake = await enter(open_intake(settings, engine, broker, clock))
+        foresight = open_foresight(settings, engine, stripe, evidence, guard, clock)
+        on_stored = None if evidence is None else evidence.webhook_stored
+        intake = await enter(open_intake(settings, engine, broker, clock, on_stored))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
         operations = open_operations(
             settings, engine, request_ids, identity, guard, worker_notifier, clock
@@ -130,6 +136,7 @@ async def open_service(
         parts.append(open_billing(settings, engine, stripe.client, guard, clock))
         parts.append(open_reports(settings, engine, stripe.client, clock))
         parts.append(open_sigma(settings, engine, stripe.client, guard, clock))
+        parts.append(foresight)
         parts.append(Part(services=[open_operator_acts(acts)]))
 
         is_worker = Role.WORKER in settings.active_roles
@@ -178,7 +185,7 @@ async def open_service(
 
 def main() -> None:
     """Runs the service until it is told to stop."""
-    run_service(GatewaySettings, open_service, commands=[REBOOK, RECOVER])
+    run_service(GatewaySettings, open_service, commands=[REBOOK, RECOVER, FORESIGHT_RECORD])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.payments.domain.three_d_secure import Rules
 from gateway.payments.three_d_secure_file import ThreeDSecureFileError, rules_of_file
+from gateway.foresight.actions import LEAST_KEPT
 from gateway.rights import DEFAULT_CLIENT_ROLES, MERCHANTS, RIGHTS
 from gateway.routing_service.steps import Mode
 from gateway.routing_service.terms import RoutingTerms, TermsError, terms_of_file
@@ -113,6 +114,18 @@ class GatewaySettings(WebhookSettings):
     # it is allowed; see docs/routing.md.
     routing: Mode = Mode.OFF
     routing_terms_file: Path | None = None
+    # Whether corridors' degradation is foreseen, and corridors that are expected to degrade are
+    # treated so: how far at most, and not before so many minutes have taught what is usual. And
+    # what is promised of corridors.
+    foresight: bool = False
+    foresight_most_discount: float = Field(0.5, ge=0, le=1 - LEAST_KEPT)
+    foresight_least_concurrency: float = Field(0.5, ge=LEAST_KEPT, le=1)
+    foresight_probe_minutes: int = Field(2, ge=0, le=60)
+    foresight_incidents: bool = True
+    foresight_learning_minutes: int = Field(1_440, ge=0, le=50_400)
+    foresight_latency_ms: float = Field(2_500.0, gt=0, le=600_000)
+    foresight_failure_share: float = Field(0.05, gt=0, lt=1)
+    foresight_webhook_lag_seconds: float = Field(120.0, gt=0, le=900)
 
     # How many days back the first of Stripe's financial reports are of; 0: none is asked for.
     report_days: int = Field(0, ge=0, le=366)

@@ -3,9 +3,9 @@
 A gateway that was restored from a backup gives sequences again that clients know from before it
 was. So whoever recovers it begins an epoch, and what follows carries it: in the cursors of
 WatchPayments, WatchMerchants, WatchVerifications, WatchBalanceTransactions, WatchPayouts,
-WatchBilling and WatchSigmaRuns and in the ids of webhooks. A change is named by its epoch and its
-sequence together. Changes from before the backup keep their epoch, so who had only read them goes
-on as if nothing had happened.
+WatchBilling, WatchSigmaRuns and WatchIncidents and in the ids of webhooks. A change is named by
+its epoch and its sequence together. Changes from before the backup keep their epoch, so who had
+only read them goes on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ PAYOUT_NUMBERING_LOCK = 7_301_006
 BILLING_NUMBERING_LOCK = 7_301_007
 # Numbers changes of Sigma's runs: gateway/sigma/store.py.
 SIGMA_NUMBERING_LOCK = 7_301_008
+# Numbers changes of incidents: gateway/foresight_service/store.py.
+FORESIGHT_NUMBERING_LOCK = 7_301_009
 _NUMBERING_LOCKS = (
     *(NUMBERING_LOCK, BALANCE_NUMBERING_LOCK, PAYOUT_NUMBERING_LOCK, BILLING_NUMBERING_LOCK),
-    SIGMA_NUMBERING_LOCK,
+    *(SIGMA_NUMBERING_LOCK, FORESIGHT_NUMBERING_LOCK),
 )
 
 FEED_EPOCH = Table(
@@ -67,6 +69,7 @@ class FeedName(StrEnum):
     PAYOUTS = "payouts"
     BILLING = "billing"
     SIGMA = "sigma"
+    FORESIGHT = "foresight"
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,12 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "RollBackModel": REFUSED,
         "GetRoutingReport": REFUSED,
     },
+    "gateway.v1.ForesightService": {
+        "GetForecast": REFUSED,
+        "ListIncidents": REFUSED,
+        "WatchIncidents": REFUSED,
+        "GetForesightRecord": REFUSED,
+    },
     "gateway.v1.MerchantService": {
         # Platforms take merchants in, with accounts that may be anybody's.
         "CreateMerchant": REFUSED,

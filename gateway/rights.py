@@ -135,6 +135,12 @@ RIGHTS: Rights = {
         "ListDeadLetters": reads(OPERATOR),
         "ReplayDeadLetter": changes("event_id", OPERATOR),
     },
+    "gateway.v1.ForesightService": {
+        "GetForecast": reads(OPERATOR),
+        "ListIncidents": reads(OPERATOR),
+        "WatchIncidents": reads(OPERATOR),
+        "GetForesightRecord": reads(OPERATOR),
+    },
     "gateway.v1.OperatorActService": {
         "ListOperatorActs": reads(OPERATOR),
     },

@@ -4,6 +4,7 @@ from gateway.balance.validation import RULES as BALANCE_RULES
 from gateway.billing.validation import RULES as BILLING_RULES
 from gateway.customers.validation import RULES as CUSTOMER_RULES
 from gateway.disputes.validation import RULES as DISPUTE_RULES
+from gateway.foresight_service.validation import RULES as FORESIGHT_RULES
 from gateway.merchants.validation import RULES as MERCHANT_RULES
 from gateway.payments.api.validation import RULES as PAYMENT_RULES
 from gateway.payouts.validation import RULES as PAYOUT_RULES
@@ -31,6 +32,7 @@ VALIDATOR = Validator(
         **REPORT_RULES,
         **ROUTING_RULES,
         **SIGMA_RULES,
+        **FORESIGHT_RULES,
         **VERIFICATION_RULES,
         ListOperatorActsRequest: OPERATOR_ACT_RULES,
     }

@@ -40,6 +40,11 @@ FROM
             'sigma' AS feed,
             coalesce(max(queried.sequence), 0) AS after_sequence
         FROM sigma_change AS queried
+        UNION ALL
+        SELECT
+            'foresight' AS feed,
+            coalesce(max(foreseen.sequence), 0) AS after_sequence
+        FROM foresight_change AS foreseen
     ) AS newest
 CROSS JOIN (
     SELECT

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import stripe
 from stripe import RequestOptions
 
+from gateway.stripe_client.classify import Verdict
 from runtime.backoff import Backoff
 
 Params = Mapping[str, Any]
@@ -66,6 +67,18 @@ class Modes(Protocol):
 
     def mode_of(self, corridor: str) -> CorridorMode:
         """The mode of a corridor, as far as this replica knows."""
+        ...
+
+
+class CallObserver(Protocol):
+    """Is told of each request that goes out, and of how it ended."""
+
+    def begun(self, corridor: str) -> int:
+        """A request goes out; the ticket is for `ended`."""
+        ...
+
+    def ended(self, ticket: int, call: "Call", verdict: Verdict | None) -> None:
+        """It came back or was given up; without a verdict it was broken off."""
         ...
 
 

@@ -13,6 +13,7 @@ import stripe
 from gateway.stripe_client import telemetry
 from gateway.stripe_client.call import (
     Call,
+    CallObserver,
     CorridorMode,
     Modes,
     Options,
@@ -55,6 +56,7 @@ class StripeCalls:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         uniform: Callable[[], float] = _uniform,
+        observer: CallObserver | None = None,
     ) -> None:
         if default_corridor not in clients:
             raise UnknownCorridorError(default_corridor)
@@ -67,6 +69,7 @@ class StripeCalls:
         self._sleep = sleep
         self._gate = Gate(modes, sleep)
         self._uniform = uniform
+        self._observer = observer
         self._tracer = tracer(__name__)
 
     @property
@@ -204,10 +207,13 @@ class StripeCalls:
         if isinstance(passage, Verdict):
             return passage, False
         verdict: Verdict | None = None
+        ticket = None if self._observer is None else self._observer.begun(corridor.name)
         try:
             verdict = await self._request(corridor, call, remaining())
         finally:
             passage.close(verdict)
+            if self._observer is not None and ticket is not None:
+                self._observer.ended(ticket, call, verdict)
         if verdict.outcome.not_sent_reason is not None:
             telemetry.not_sent(corridor.name, call.endpoint_group, verdict.outcome.not_sent_reason)
         return verdict, True

@@ -142,6 +142,7 @@ class ConcurrencyLimit:
         self._max_waiting = max_waiting
         self._monotonic = monotonic
         self._limit = float(policy.initial)
+        self._share = 1.0
         self._under_way = dict.fromkeys(Priority, 0)
         self._sending = 0
         self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {
@@ -154,7 +155,24 @@ class ConcurrencyLimit:
     @property
     def limit(self) -> int:
         """How many may be under way."""
-        return int(self._limit)
+        return max(1, int(self._allowed))
+
+    @property
+    def share(self) -> float:
+        """What of the limit that follows latency may be used."""
+        return self._share
+
+    def keep_to(self, share: float) -> None:
+        """Allows only this share of the limit, above 0 and at most 1, until told otherwise. The
+        limit goes on following latency beneath; one request may always be under way."""
+        if not 0 < share <= 1:
+            raise ValueError(f"a share of the limit is above 0 and at most 1, not {share}")
+        self._share = share
+        self._let_in()
+
+    @property
+    def _allowed(self) -> float:
+        return self._limit * self._share
 
     def under_way(self, priority: Priority) -> int:
         """Calls of a priority that hold a permit."""
@@ -171,7 +189,7 @@ class ConcurrencyLimit:
     async def take(self, priority: Priority, kind: str, seconds: float) -> ConcurrencyPermit | None:
         """A permit, within so long; None if there is none."""
         ahead = any(self.waiting(other) for other in Priority if SHARES[other] >= SHARES[priority])
-        if not ahead and has_room(self._limit, self._under_way, priority):
+        if not ahead and has_room(self._allowed, self._under_way, priority):
             self._under_way[priority] += 1
             return ConcurrencyPermit(priority, kind)
         if seconds <= 0 or sum(map(len, self._waiting.values())) >= self._max_waiting:
@@ -227,7 +245,7 @@ class ConcurrencyLimit:
     def _let_in(self) -> None:
         for priority in sorted(Priority, key=SHARES.__getitem__, reverse=True):
             waiting = self._waiting[priority]
-            while waiting and has_room(self._limit, self._under_way, priority):
+            while waiting and has_room(self._allowed, self._under_way, priority):
                 waiter = waiting.popleft()
                 if not waiter.done():
                     self._under_way[priority] += 1

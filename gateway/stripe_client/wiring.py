@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.part import Part
 from gateway.stripe_client.breaker import EndpointBreaker
 from gateway.stripe_client.breaker_group import BreakerGroup
-from gateway.stripe_client.call import CorridorMode, RetryPolicy
+from gateway.stripe_client.call import CallObserver, CorridorMode, RetryPolicy
 from gateway.stripe_client.calls import StripeCalls
 from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridor_client import CorridorClient
@@ -57,10 +57,12 @@ async def open_stripe_client(
     on_change: CorridorChange | None = None,
     retry: RetryPolicy | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    observer: CallObserver | None = None,
 ) -> AsyncIterator[OpenStripeClient]:
     """Opens a client for each corridor, reads their modes and breakers; the first corridor is the
     default. Without `in_group` its breakers and modes are its own: for a command that only reads,
-    which asks Stripe although others have found it failing or operators have closed a corridor."""
+    which asks Stripe although others have found it failing or operators have closed a corridor.
+    `observer` is told of each request."""
 
     def breaker_changed(corridor: str, breaker: EndpointBreaker, old: str, new: str) -> None:
         breakers.changed(corridor, breaker, old, new)
@@ -85,7 +87,14 @@ async def open_stripe_client(
         if in_group:
             breakers.watch(clients)
             await breakers.refresh()
-        calls = StripeCalls(clients, corridors[0].name, modes, retry=retry, monotonic=monotonic)
+        calls = StripeCalls(
+            clients,
+            corridors[0].name,
+            modes,
+            retry=retry,
+            monotonic=monotonic,
+            observer=observer,
+        )
         yield OpenStripeClient(
             client=StripeClient(calls),
             calls=calls,

@@ -1,6 +1,6 @@
 """The inbox in PostgreSQL: every event once, in order, until it is dealt with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -109,9 +109,16 @@ class InboxCounts:
 class PostgresInbox:
     """The tables webhook_event and webhook_dead_letter."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        on_stored: Callable[[ReceivedEvent], None] | None = None,
+    ) -> None:
+        """`on_stored` is told of each event that was not there before."""
         self._engine = engine
         self._clock = clock
+        self._on_stored = on_stored
         self._items = Items("webhook events")
         self._finishes: Batcher[ClaimedEvent, bool] = Batcher(
             self._finish_all, max_items=MAX_FINISHED_AT_ONCE
@@ -159,9 +166,11 @@ class PostgresInbox:
             rows = (await connection.execute(STORE_EVENTS, parameters)).all()
         new = {(row.corridor, row.event_id) for row in rows}
         answers = []
-        for event in events:
-            key = (event.corridor, event.event_id)
+        for one in received:
+            key = (one.event.corridor, one.event.event_id)
             answers.append(key in new)
+            if key in new and self._on_stored is not None:
+                self._on_stored(one)
             # What is in the list twice was stored once.
             new.discard(key)
         return answers

@@ -1,6 +1,6 @@
 """Stripe's webhooks in one process: taking them in, and working them off."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from gateway.webhooks_in.broker_relay import BrokerRelay
 from gateway.webhooks_in.brokers.broker import Broker
 from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
 from gateway.webhooks_in.consumer import ConsumerPolicy, WebhookConsumer
+from gateway.webhooks_in.event import ReceivedEvent
 from gateway.webhooks_in.inbox import CHANNEL, PostgresInbox
 from gateway.webhooks_in.receiver import WebhookReceiver
 from gateway.webhooks_in.recovery import ConnectedAccounts, EventRecovery
@@ -36,10 +37,14 @@ class OpenIntake(Part):
 
 @asynccontextmanager
 async def open_intake(
-    settings: GatewaySettings, engine: AsyncEngine, broker: Broker | None, clock: Clock
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    broker: Broker | None,
+    clock: Clock,
+    on_stored: Callable[[ReceivedEvent], None] | None = None,
 ) -> AsyncIterator[OpenIntake]:
     """The inbox, and before it the buffer of the settings; the role webhooks takes events in."""
-    inbox = PostgresInbox(engine, clock)
+    inbox = PostgresInbox(engine, clock, on_stored)
     buffer: Buffer = BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock)
     receiver = WebhookReceiver(settings.corridors, buffer, clock)
     try:

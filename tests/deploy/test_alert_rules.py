@@ -70,6 +70,8 @@ QUERIED = 'gateway_sigma_last_walk_timestamp_seconds{corridor="default"}'
 SIGMA_INTERVAL = "gateway_sigma_walk_interval_seconds"
 FALLS_BACK = 'gateway_routing_fall_backs_total{reason="%s"}'
 UNDONE = "gateway_routing_undone_total"
+FORESEEN = 'gateway_foresight_last_minute_timestamp_seconds{corridor="default"}'
+UNFORESEEN = 'gateway_foresight_unreadable_total{kind="memory"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
 OLDEST_DOCUMENT = 'compliance_document_oldest_timestamp_seconds{state="CHECKED"}'
 IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
@@ -185,6 +187,9 @@ SCENES = (
     ),
     Scene("RoutingUndone", (once(UNDONE),), (always(UNDONE, 2),)),
     gauge("RoutingRegionsApart", "gateway_routing_region_success_gap", 0.21, 0.2),
+    gauge("CorridorDegrading", 'gateway_foresight_alarm{corridor="default"}', 1),
+    since("ForesightStands", FORESEEN, 11),
+    Scene("ForesightUnreadable", (once(UNFORESEEN),), (always(UNFORESEEN, 3),)),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
     gauge("DatabaseUncompared", "gateway_database_uncompared_accounts", 1),
     Scene(

@@ -78,7 +78,10 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
     customers = {name.partition("/")[2] for name in METHODS if "CustomerService" in name}
     corridors = {name.partition("/")[2] for name in METHODS if "CorridorService" in name}
     verifications = {name.partition("/")[2] for name in METHODS if "VerificationService" in name}
-    of_balances = "BalanceTransaction", "BillingService", "ReportService", "SigmaService"
+    of_balances = (
+        *("BalanceTransaction", "BillingService", "ReportService", "SigmaService"),
+        "ForesightService",
+    )
     balances = {
         name.partition("/")[2] for name in METHODS if any(word in name for word in of_balances)
     }

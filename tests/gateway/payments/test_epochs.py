@@ -177,6 +177,10 @@ SELECT
 NUMBERED_BILLING = """
 INSERT INTO billing_change VALUES (2, 'default', 'invoice', 'in_1', '{}', '2026-11-30Z')
 """
+NUMBERED_INCIDENT = """
+INSERT INTO foresight_change VALUES
+(8, 'default', 29000000, 'FORESEEN', '{}', TRUE, NULL, NULL, '2026-11-30Z')
+"""
 NUMBERED_SIGMA = "INSERT INTO sigma_change VALUES (4, 'default', 'sqr_1', '{}', '2026-11-30Z')"
 
 
@@ -187,6 +191,7 @@ async def test_an_epoch_begins_where_each_feed_ends(engine: AsyncEngine) -> None
         await connection.execute(text(NUMBERED_PAYOUT))
         await connection.execute(text(NUMBERED_BILLING))
         await connection.execute(text(NUMBERED_SIGMA))
+        await connection.execute(text(NUMBERED_INCIDENT))
     async with engine.begin() as connection:
         first = await begin_epoch(connection)
     async with engine.begin() as connection:
@@ -201,6 +206,7 @@ async def test_an_epoch_begins_where_each_feed_ends(engine: AsyncEngine) -> None
         payouts = await epochs(connection, FeedName.PAYOUTS, 4)
         billing = await epochs(connection, FeedName.BILLING, 3)
         sigma = await epochs(connection, FeedName.SIGMA, 5)
+        foresight = await epochs(connection, FeedName.FORESIGHT, 9)
     assert merchants.begun == (Epoch(first, 7), Epoch(second, 7))
     assert payments.begun == (Epoch(first, 0), Epoch(second, 0))
     assert (merchants.of(7), merchants.of(8)) == (FIRST, second)
@@ -208,6 +214,7 @@ async def test_an_epoch_begins_where_each_feed_ends(engine: AsyncEngine) -> None
     assert payouts.begun == (Epoch(first, 3), Epoch(second, 3))
     assert billing.begun == (Epoch(first, 2), Epoch(second, 2))
     assert sigma.begun == (Epoch(first, 4), Epoch(second, 4))
+    assert foresight.begun == (Epoch(first, 8), Epoch(second, 8))
 
 
 async def _now_ms(engine: AsyncEngine) -> int:

@@ -189,3 +189,29 @@ def test_half_of_the_last_calls_make_a_corridor_slow() -> None:
     assert pace.is_slow
     seconds.now += RECENT_SECONDS
     assert not pace.is_slow, "too few of them are recent"
+
+
+async def test_a_share_of_the_limit_is_kept_to_and_given_back() -> None:
+    concurrency = ConcurrencyLimit(POLICY, Seconds())
+    held = await taken(concurrency, CUSTOMER, 4)
+    concurrency.keep_to(0.5)
+    assert (concurrency.limit, concurrency.share) == (5, 0.5)
+    held += await taken(concurrency, CUSTOMER, 4)
+    assert len(held) == 5
+    waiter = asyncio.create_task(concurrency.take(CUSTOMER, "kind", PATIENCE))
+    await until_waiting(concurrency, CUSTOMER, 1)
+    # Who waits is let in when it is given back.
+    concurrency.keep_to(1.0)
+    assert await waiter is not None
+    assert (concurrency.limit, concurrency.share) == (10, 1.0)
+
+
+async def test_a_small_share_still_lets_one_pass_and_none_at_all_is_no_share() -> None:
+    concurrency = ConcurrencyLimit(POLICY, Seconds())
+    concurrency.keep_to(0.05)
+    assert concurrency.limit == 1
+    assert len(await taken(concurrency, CUSTOMER, 2)) == 1
+    for wrong in (0.0, -0.1, 1.01):
+        with pytest.raises(ValueError, match="share"):
+            concurrency.keep_to(wrong)
+    assert concurrency.share == 0.05

@@ -1,0 +1,225 @@
+"""The leader's work: what processes saw becomes a minute, a forecast is made of it, and how the
+corridor is to be treated is written down, all in one transaction.
+
+Two leaders at once do no harm: the corridor's row is locked, and who comes second finds the minute
+read.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.foresight.actions import Act, Posture
+from gateway.foresight.codec import StateError, read_corridor, write_corridor
+from gateway.foresight.forecast import Forecast
+from gateway.foresight.incident import Incident, abandoned, told_of
+from gateway.foresight.sighting import Sighting, SightingError, gap_share, merged, read_sighting
+from gateway.foresight.signals import Minute
+from gateway.foresight.standing import Standing, Terms, step
+from gateway.foresight_service import store, telemetry
+from runtime.clock import Clock
+from runtime.items import Items
+from runtime.logs import get_logger
+from runtime.loops import Loop
+
+# Processes have so long after a minute to say what they saw in it; what comes later is not read.
+GRACE = timedelta(seconds=10)
+LOOK_SECONDS = 2.0
+PURGE_SECONDS = 600.0
+# How a corridor is treated holds for so long after the minute that says so: if nobody leads, or the
+# database is away, it is treated as usual from then on.
+HOLD = timedelta(minutes=3)
+# Minutes of one corridor that one transaction reads.
+MINUTES_PER_ROUND = 60
+# Events have this many minutes to come after the call that promised them; some come before its end.
+EVENT_MINUTES = 2
+# For older minutes no probe is sent: it would say nothing of them.
+FRESH_MINUTES = 2
+
+# Sends a request that changes nothing, and says whether Stripe answered.
+Probe = Callable[[str], Awaitable[bool]]
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one transaction has read: the minutes, what the last asks for, and what ended."""
+
+    minutes: int
+    last_minute: int
+    acts: tuple[Act, ...]
+    incidents: Sequence[Incident]
+
+
+class _Course:
+    """Minutes after minutes of one corridor, and what they change."""
+
+    def __init__(self, beginning: tuple[Standing, Sequence[Incident]]) -> None:
+        self.standing, ended = beginning
+        self.incidents = list(ended)
+        self.minutes: list[Minute] = []
+        self.forecast: Forecast | None = None
+        self.acts: tuple[Act, ...] = ()
+
+    def goes_on(self, seen: Minute, terms: Terms) -> None:
+        """The next minute."""
+        before = self.standing
+        self.standing, self.forecast, self.acts = step(before, seen, terms)
+        self.minutes.append(seen)
+        if self.standing.incident is not None and self.standing.incident != before.incident:
+            self.incidents.append(self.standing.incident)
+
+
+class Foreseeing:
+    """Foresees for all processes, one of them at a time."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        probe: Probe,
+        corridors: Sequence[str],
+        terms: Terms,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._probe = probe
+        self._corridors = corridors
+        self._terms = terms
+        self._clock = clock
+        self._items = Items("corridors to foresee")
+        for corridor in corridors:
+            telemetry.corridor_known(corridor)
+
+    def loops(self) -> tuple[Loop, Loop]:
+        """Foreseeing, and deleting what was kept for long enough."""
+        return (
+            Loop("foresight", self.round, poll_seconds=LOOK_SECONDS),
+            Loop("foresight purge", self.purge_round, poll_seconds=PURGE_SECONDS),
+        )
+
+    async def round(self) -> bool:
+        """Reads the minutes that are over; True if there may be more at once."""
+        more = False
+        for corridor in self._corridors:
+            with self._items.kept_apart(corridor):
+                more = await self._advance(corridor) or more
+        return more
+
+    async def purge_round(self) -> bool:
+        """Deletes what is old; True if there may be more at once."""
+        async with self._engine.begin() as connection:
+            return await store.purge(connection, self._clock.now()) == store.PURGE_BATCH
+
+    async def _advance(self, corridor: str) -> bool:
+        now = self._clock.now()
+        until = int((now - GRACE).timestamp()) // 60 - 1
+        async with self._engine.begin() as connection:
+            read = await self._read(connection, corridor, until, now)
+        if read is None:
+            return False
+        for incident in read.incidents:
+            if not incident.state.is_open:
+                telemetry.ALARMS.labels(corridor, incident.state.value).inc()
+            log.warning(
+                "foresight_alarm",
+                corridor=corridor,
+                state=incident.state.value,
+                raise_minute=incident.raise_minute,
+                lead_minutes=incident.lead_minutes,
+                acted=incident.acted,
+            )
+        if Act.PROBE in read.acts and until - read.last_minute < FRESH_MINUTES:
+            # After the commit: no transaction stays open across a call to the outside.
+            answered = await self._probe(corridor)
+            telemetry.PROBES.labels(corridor, "yes" if answered else "no").inc()
+        return read.minutes == MINUTES_PER_ROUND
+
+    async def _read(
+        self, connection: AsyncConnection, corridor: str, until: int, now: datetime
+    ) -> _Read | None:
+        row = await store.claim(connection, corridor, now)
+        found = await store.sightings(connection, corridor, row.minute, until, MINUTES_PER_ROUND)
+        if not found:
+            return None
+        course = _Course(await self._begin(connection, row))
+        before_first = row.minute - EVENT_MINUTES - 1
+        earlier = await store.sightings(
+            connection, corridor, before_first, row.minute, EVENT_MINUTES + 1
+        )
+        known = {minute: _readable(contents) for minute, contents in (earlier | found).items()}
+        # How long the queue is now says nothing of minutes that are long over.
+        waited = await store.queue_age_s(connection, corridor, now) if until in found else None
+        for minute in found:
+            if known[minute]:
+                age = waited if minute == until else None
+                seen = merged(minute, known[minute], age, _gap_share(known, minute))
+                course.goes_on(seen, self._terms)
+        for incident in course.incidents:
+            await store.write_incident(
+                connection, corridor, incident, is_incident=self._terms.bounds.incidents
+            )
+        if course.minutes:
+            await store.add_minutes(connection, corridor, course.minutes)
+        last, standing = max(found), course.standing
+        told = {} if course.forecast is None else {"forecast": told_of(course.forecast)}
+        await store.write_standing(
+            connection,
+            corridor,
+            standing.posture,
+            **told,
+            minute=last,
+            memory=write_corridor(standing.corridor, standing.alarm),
+            alarm_minute=standing.alarm.since,
+            has_learnt=standing.has_learnt(self._terms),
+            hold_time=end_of(last) + HOLD,
+            update_time=now,
+        )
+        return _Read(len(found), last, course.acts, course.incidents)
+
+    async def _begin(
+        self, connection: AsyncConnection, row: Row[Any]
+    ) -> tuple[Standing, Sequence[Incident]]:
+        """The standing that was written down. If what is remembered cannot be read, all is learnt
+        anew, and nobody knows what becomes of an incident that was open."""
+        incident = await store.open_incident(connection, row.corridor)
+        if row.memory:
+            try:
+                corridor, alarm = read_corridor(row.memory)
+            except StateError as error:
+                telemetry.UNREADABLE.labels(telemetry.MEMORY).inc()
+                log.error("foresight_memory_unreadable", corridor=row.corridor, reason=str(error))
+            else:
+                posture = Posture(row.discount, row.concurrency_share, row.has_incident)
+                return Standing(corridor, alarm, posture, incident), ()
+        if incident is None:
+            return Standing(), ()
+        return Standing(), [abandoned(incident, max(row.minute, incident.raise_minute))]
+
+
+def end_of(minute: int) -> datetime:
+    """When a minute is over."""
+    return datetime.fromtimestamp((minute + 1) * 60, UTC)
+
+
+def _gap_share(known: Mapping[int, Sequence[Sighting]], minute: int) -> float | None:
+    """Which share of the events that calls promised two minutes ago has not come by now."""
+    promised = minute - EVENT_MINUTES
+    came = [one for at in range(promised - 1, minute + 1) for one in known.get(at, ())]
+    return gap_share(known.get(promised, ()), came)
+
+
+def _readable(contents: Sequence[Any]) -> list[Sighting]:
+    """The sightings that can be read: one process that writes what none understands does not keep
+    the others' from being read."""
+    found = []
+    for content in contents:
+        try:
+            found.append(read_sighting(content))
+        except SightingError as error:
+            telemetry.UNREADABLE.labels(telemetry.SIGHTING).inc()
+            log.error("foresight_sighting_unreadable", reason=str(error))
+    return found
