@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.foresight.actions import LEAST_KEPT
 from gateway.payments.domain.three_d_secure import Rules
 from gateway.payments.three_d_secure_file import ThreeDSecureFileError, rules_of_file
-from gateway.foresight.actions import LEAST_KEPT
 from gateway.rights import DEFAULT_CLIENT_ROLES, MERCHANTS, RIGHTS
 from gateway.routing_service.steps import Mode
 from gateway.routing_service.terms import RoutingTerms, TermsError, terms_of_file

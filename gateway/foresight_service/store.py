@@ -1,4 +1,4 @@
-"""Sightings, minutes, how corridors stand, and alarms in the database. Migration 0040_foresight
+"""Sightings, minutes, how corridors stand, and alarms in the database. Migration 0041_foresight
 makes the tables."""
 
 from collections.abc import Mapping, Sequence
