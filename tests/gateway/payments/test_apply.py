@@ -9,7 +9,7 @@ from gateway.operations.operation import GivenUp, OperationKind, OperationState
 from gateway.payments.domain.apply import apply_outcome, end_contradicted, is_moot, known_state
 from gateway.payments.domain.decision import CheckReply, Reply
 from gateway.payments.domain.intents import read_intent
-from gateway.payments.domain.payment import ComplianceRecord, NextAction
+from gateway.payments.domain.payment import ComplianceRecord, LeftCorridor, NextAction
 from gateway.payments.domain.reconcile import ContradictionError
 from gateway.payments.domain.refund import RefundState
 from gateway.payments.domain.states import PaymentState
@@ -158,6 +158,7 @@ def test_whether_a_refund_was_asked_before_goes_to_the_rule() -> None:
 
 
 THIRD = Route("third", "pm_3")
+LEFT_HOME = LeftCorridor("default", "RATE_LIMITED", "2026-11-01T00:02:00+00:00")
 FREE = Elsewhere(
     {
         "default": Terms("default", failover_to=("backup", "third")),
@@ -184,7 +185,9 @@ def test_a_corridor_that_is_not_allowed_is_passed_over_but_the_clients_own_is_fi
     routes = (HOME, BACKUP, THIRD)
     asked = operation(K.CHECK)
     about = context(elsewhere=FREE)
-    elsewhere = payment_in(S.RECEIVED, routes=routes, corridor="backup")
+    elsewhere = payment_in(
+        S.RECEIVED, routes=routes, corridor="backup", left_corridors=(LEFT_HOME,)
+    )
     done = apply_outcome(elsewhere, asked, None, answer, about, resend=False)
     passed_over = at_backup is S.RECEIVED
     assert (done.payment.state, done.payment.corridor) == (
