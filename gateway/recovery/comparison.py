@@ -25,7 +25,7 @@ from gateway.payments.domain.intents import UnreadableIntentError, id_of, read_i
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.stripe_params import PAYMENT_KEY, REFUND_KEY
-from gateway.payments.stripe.attempts import has_several_charges
+from gateway.payments.stripe.outcome_lookup import has_several_charges
 from gateway.payouts.stripe_events import carried_request
 from gateway.recovery import store
 from gateway.recovery.rules import LEFT_TO_A_PERSON, is_behind, may_be_behind

@@ -20,9 +20,8 @@ from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.routing import Router
 from gateway.payments.domain.stripe_params import EXPAND_CAPTURE, EXPAND_REFUND_NOW
-from gateway.payments.stripe.attempts import has_several_charges
 from gateway.payments.stripe.compliance import ComplianceClient
-from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup
+from gateway.payments.stripe.outcome_lookup import Found, OutcomeLookup, has_several_charges
 from gateway.payments.stripe.three_d_secure import ThreeDSecureRules
 from gateway.payments.stripe.unchecked import UncheckedPayments
 from gateway.stripe_client.call import Priority, background

@@ -171,6 +171,16 @@ class OutcomeLookup:
         return _UNKNOWN
 
 
+async def has_several_charges(
+    stripe_client: StripeClient, corridor: str, payment_intent_id: str
+) -> bool | None:
+    """Whether more than one attempt has asked for a PaymentIntent's money: each makes one charge at
+    most. None if Stripe does not say."""
+    params = {"payment_intent": payment_intent_id, "limit": 2}
+    outcome = await stripe_client.list_charges(corridor, params)
+    return len(outcome.object["data"]) > 1 if outcome.object is not None else None
+
+
 async def _first(
     sources: list[_Source], since: datetime, until: datetime, operation: Operation
 ) -> Found:

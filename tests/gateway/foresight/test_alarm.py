@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.foresight.alarm import Alarm, AlarmTerms, Change, watch
+from gateway.foresight.alarm import MOST_COUNTED, Alarm, AlarmTerms, Change, watch
 from gateway.foresight.forecast import Forecast
 from gateway.foresight.objective import Part
 
@@ -84,4 +84,7 @@ def test_terms_that_make_no_sense_are_refused(told: dict[str, float]) -> None:
 
 
 def test_terms_at_their_edges_are_taken() -> None:
-    AlarmTerms(raise_at=0.2, clear_at=0.2, confirm_minutes=1, stirring_minutes=60, quiet_minutes=60)
+    terms = AlarmTerms(
+        raise_at=0.2, clear_at=0.2, confirm_minutes=1, stirring_minutes=60, quiet_minutes=60
+    )
+    assert terms.stirring_minutes == terms.quiet_minutes == MOST_COUNTED

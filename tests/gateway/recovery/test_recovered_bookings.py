@@ -50,12 +50,12 @@ async def test_a_charge_of_a_later_try_is_booked_under_the_hold_that_the_ledger_
         await shop.open_corridor()
         payment = await poll(lambda: _tried(shop, "later"), lambda made: made is not None)
         assert payment is not None
-        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        before = await _booked(database_url)
+        await poll(lambda: facts_booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await facts_booked(database_url)
     backup.restore()
     async with open_shop(webhooks=False, roles="api"):
         await recover()
-        rebuilt = {fact for fact in await _reported(database_url) if "fee" not in fact}
+        rebuilt = {fact for fact in await facts_reported(database_url) if "fee" not in fact}
     # Of the first try there is a hold that was released, too, which the ledger has and keeps.
     assert len(rebuilt) == 2
     assert rebuilt < before
@@ -74,7 +74,7 @@ async def test_a_charge_that_waited_in_the_backup_is_booked_under_a_hold_of_its_
         await shop.close_corridor()
         waiting = await shop.create(unavailable_policy=QUEUE)
         assert waiting.state == S.PAYMENT_STATE_QUEUED
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+        await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 2)
     backup.take()
     async with open_shop() as shop:
         await shop.open_corridor()
@@ -86,7 +86,7 @@ async def test_a_charge_that_waited_in_the_backup_is_booked_under_a_hold_of_its_
         await shop.open_corridor()
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.watch_for(waiting.id, "fee_known")
-        booked = await poll(lambda: _booked(database_url), lambda now: "fee" in "".join(now))
+        booked = await poll(lambda: facts_booked(database_url), lambda now: "fee" in "".join(now))
         assert (await shop.get(waiting.id)).state == S.PAYMENT_STATE_SUCCEEDED
     assert len([fact for fact in booked if fact.startswith(HOLD_PREFIX)]) == 2
 
@@ -136,7 +136,7 @@ async def test_a_payment_that_was_canceled_at_stripe_is_canceled_and_holds_nothi
         if in_backup == "queued":
             await shop.close_corridor()
             await shop.create(**request, unavailable_policy=QUEUE)
-            await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+            await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 2)
             backup.take()
             await shop.open_corridor()
         held = await shop.create(**request, unavailable_policy=QUEUE)
@@ -146,15 +146,15 @@ async def test_a_payment_that_was_canceled_at_stripe_is_canceled_and_holds_nothi
         await shop.cancel(held)
         # All that was placed is released.
         facts = 4 if in_backup == "queued" else 2
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == facts)
-        before = await _booked(database_url)
+        await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == facts)
+        before = await facts_booked(database_url)
     backup.restore()
     said = await recover()
     assert not [line for line in said if "look at it" in line]
     async with open_shop(ledger_address=ledger_address, webhooks=False) as shop:
         again = await shop.create(**request, unavailable_policy=QUEUE)
         assert (again.id, again.state) == (held.id, S.PAYMENT_STATE_CANCELED)
-        await poll(lambda: _booked(database_url), lambda booked: booked == before)
+        await poll(lambda: facts_booked(database_url), lambda booked: booked == before)
     assert len(twin.books()["default"]["payment_intents"]) == 1
 
 
@@ -172,15 +172,15 @@ async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
     async with open_shop(ledger_address=ledger_address) as shop:
         declined = await shop.create(payment_method=card, off_session=True)
         assert declined.state == S.PAYMENT_STATE_DECLINED
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+        await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 2)
     backup.take()
     async with open_shop(ledger_address=ledger_address) as shop:
         waiting = await shop.confirm(declined)
         twin.complete_authentication(waiting.payment_intent_id)
         paid = await shop.confirm(waiting)
         assert paid.state == S.PAYMENT_STATE_SUCCEEDED
-        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        before = await _booked(database_url)
+        await poll(lambda: facts_booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await facts_booked(database_url)
     backup.restore()
     async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
         # The charge at Stripe shows it, though the payment is known.
@@ -188,82 +188,11 @@ async def test_an_attempt_that_is_lost_is_booked_under_its_own_hold_and_once(
         await recover()
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.watch_for(paid.id, "fee_known")
-        after = await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
+        after = await poll(
+            lambda: facts_booked(database_url), lambda booked: "fee" in "".join(booked)
+        )
         assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
     assert after == before
-
-
-@pytest.mark.parametrize("in_backup", ["declined", "under way"])
-async def test_an_attempt_that_is_lost_is_not_booked_before_anybody_could_know_that_it_is(
-    open_shop: OpenShop,
-    twin: Twin,
-    backup: Backup,
-    recover: Callable[..., Any],
-    database_url: str,
-    ledger_address: str,
-    in_backup: str,
-) -> None:
-    """Stripe tells of the charge while the account cannot be compared with the database yet. In
-    the backup is the attempt before, which the bank declined: over, or still under way."""
-    card = await saved_card(twin, "visa")
-    bank_treats_as(twin, card, "authenticationRequired")
-    async with open_shop(ledger_address=ledger_address) as shop:
-        declined = await shop.create(payment_method=card, off_session=True)
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
-    backup.take()
-    async with open_shop(ledger_address=ledger_address) as shop:
-        waiting = await shop.confirm(declined)
-        twin.complete_authentication(waiting.payment_intent_id)
-        paid = await shop.confirm(waiting)
-        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        before = await _booked(database_url)
-    backup.restore()
-    if in_backup == "under way":
-        _set_under_way(database_url)
-    state = (S.PAYMENT_STATE_AUTHORIZING, S.PAYMENT_STATE_DECLINED)[in_backup == "declined"]
-    refusal = {"error": {"type": "api_error", "message": "not now"}}
-    fault = twin.add_fault(kind="proxy", method="GET", path="/v1/charges", status=403, body=refusal)
-    async with open_shop(ledger_address=ledger_address) as shop:
-        (intent,) = twin.account().objects("payment_intent")
-        twin.account().emit("payment_intent.succeeded", intent)
-        await poll(lambda: _waits(database_url), lambda reason: reason == "DATABASE_BEHIND")
-        assert (await shop.get(paid.id)).state == state
-    twin.faults.clear(fault)
-    async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
-        assert await refused(shop.create()) == "DATABASE_BEHIND"
-        await recover()
-    async with open_shop(ledger_address=ledger_address) as shop:
-        await shop.watch_for(paid.id, "fee_known")
-        after = await poll(lambda: _booked(database_url), lambda booked: booked >= before)
-    assert after == before
-    assert not await _reported(database_url, UNBOOKED)
-
-
-def _set_under_way(database_url: str) -> None:
-    """As before Stripe had answered the only attempt, which the ledger had not been told of."""
-    with psycopg.connect(database_url) as connection:
-        for statement in (
-            "DELETE FROM booking WHERE kind = 'hold_released'",
-            "UPDATE booking SET state = 'PENDING', ledger = NULL, ledger_sequence = NULL,"
-            " decide_time = NULL",
-            "UPDATE operation SET state = 'UNKNOWN', end_time = NULL, failure_code = '',"
-            " first_send_time = create_time, last_send_time = create_time WHERE kind = 'AUTHORIZE'",
-            "UPDATE payment SET state = 'AUTHORIZING', decline_count = 0, charge_id = '',"
-            " payment_intent_id = '', failure = NULL, decline = NULL,"
-            " hold_id = (SELECT id FROM operation WHERE kind = 'AUTHORIZE')",
-        ):
-            connection.execute(statement)
-
-
-async def _waits(database_url: str) -> str | None:
-    """What the last event that waits is waiting for."""
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        rows = await connection.execute(
-            "SELECT last_failure FROM webhook_event WHERE state = 'PENDING'"
-            " AND event_type = 'payment_intent.succeeded'"
-        )
-        row = await rows.fetchone()
-    return row[0] if row is not None else None
 
 
 async def test_an_attempt_of_a_payment_of_long_ago_is_found_by_its_charge(
@@ -283,23 +212,23 @@ async def test_an_attempt_of_a_payment_of_long_ago_is_found_by_its_charge(
     clock, books = LaterClock(), {"ledger_address": ledger_address}
     async with open_shop(clock, webhooks=False, **books) as shop:
         await shop.create(request_id="of-late")
-        await poll(lambda: _reported(database_url, UNBOOKED), lambda waits: not waits)
+        await poll(lambda: facts_reported(database_url, UNBOOKED), lambda waits: not waits)
     backup.take()
     async with open_shop(clock, webhooks=False, **books) as shop:
         waiting = await shop.confirm(declined)
         twin.complete_authentication(waiting.payment_intent_id)
         paid = await shop.confirm(waiting)
         assert paid.state == S.PAYMENT_STATE_SUCCEEDED
-        await poll(lambda: _reported(database_url, UNBOOKED), lambda waits: not waits)
-        before = await _booked(database_url)
+        await poll(lambda: facts_reported(database_url, UNBOOKED), lambda waits: not waits)
+        before = await facts_booked(database_url)
     backup.restore()
     async with open_shop(clock, webhooks=False, **books) as shop:
         assert await refused(shop.create()) == "DATABASE_BEHIND"
         said = await recover(clock)
         assert "default: 2 charges read, 1 of older PaymentIntents" in said
         assert (await shop.get(paid.id)).state == S.PAYMENT_STATE_SUCCEEDED
-        await poll(lambda: _reported(database_url, UNBOOKED), lambda waits: not waits)
-        after = await _booked(database_url)
+        await poll(lambda: facts_reported(database_url, UNBOOKED), lambda waits: not waits)
+        after = await facts_booked(database_url)
     assert _without_fees(after) == _without_fees(before)
 
 
@@ -321,13 +250,13 @@ async def test_a_customer_who_came_back_may_still_authenticate(
     bank_treats_as(twin, card, "authenticationRequired")
     async with open_shop(ledger_address=ledger_address) as shop:
         declined = await shop.create(payment_method=card, off_session=True)
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+        await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 2)
     backup.take()
     async with open_shop(ledger_address=ledger_address) as shop:
         waiting = await shop.confirm(declined, request_id="return")
         assert waiting.state == S.PAYMENT_STATE_REQUIRES_ACTION
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 3)
-        before = await _booked(database_url)
+        await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 3)
+        before = await facts_booked(database_url)
     backup.restore()
     async with open_shop(ledger_address=ledger_address, webhooks=False, roles="api") as shop:
         await recover()
@@ -335,12 +264,15 @@ async def test_a_customer_who_came_back_may_still_authenticate(
         assert (again.state, again.customer_returned) == (waiting.state, True)
         assert again.next_action == waiting.next_action
     async with open_shop(ledger_address=ledger_address) as shop:
-        assert await poll(lambda: _booked(database_url), lambda booked: len(booked) == 3) == before
+        assert (
+            await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 3)
+            == before
+        )
         twin.complete_authentication(waiting.payment_intent_id)
         paid = await shop.confirm(again, request_id="return")
         assert paid.state == S.PAYMENT_STATE_SUCCEEDED
         await shop.watch_for(paid.id, "fee_known")
-        assert len([fact for fact in await _booked(database_url) if "hold" in fact]) == 2
+        assert len([fact for fact in await facts_booked(database_url) if "hold" in fact]) == 2
 
 
 async def test_a_charge_of_a_later_attempt_is_not_that_of_the_one_under_way_in_the_backup(
@@ -354,13 +286,13 @@ async def test_a_charge_of_a_later_attempt_is_not_that_of_the_one_under_way_in_t
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.close_corridor()
         waiting = await shop.create(unavailable_policy=QUEUE)
-        await poll(lambda: _booked(database_url), lambda booked: len(booked) == 2)
+        await poll(lambda: facts_booked(database_url), lambda booked: len(booked) == 2)
     backup.take()
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.open_corridor()
         await shop.watch_for(waiting.id, "fee_known")
-        await poll(lambda: _booked(database_url), lambda booked: "fee" in "".join(booked))
-        before = await _booked(database_url)
+        await poll(lambda: facts_booked(database_url), lambda booked: "fee" in "".join(booked))
+        before = await facts_booked(database_url)
     backup.restore()
     with psycopg.connect(database_url) as connection:
         for statement in (
@@ -377,10 +309,10 @@ async def test_a_charge_of_a_later_attempt_is_not_that_of_the_one_under_way_in_t
     async with open_shop(ledger_address=ledger_address) as shop:
         await shop.open_corridor()
         await shop.watch_for(waiting.id, "fee_known")
-        after = await poll(lambda: _booked(database_url), lambda booked: booked >= before)
+        after = await poll(lambda: facts_booked(database_url), lambda booked: booked >= before)
         assert (await shop.get(waiting.id)).state == S.PAYMENT_STATE_SUCCEEDED
     assert after == before
-    assert not await _reported(database_url, UNBOOKED)
+    assert not await facts_reported(database_url, UNBOOKED)
 
 
 async def test_a_hold_that_is_in_the_backup_is_captured_and_refunded_after_it(
@@ -434,7 +366,7 @@ async def _tried(shop: Shop, request_id: str) -> Payment | None:
         return None
 
 
-async def _reported(database_url: str, condition: str = "TRUE") -> set[str]:
+async def facts_reported(database_url: str, condition: str = "TRUE") -> set[str]:
     """Ids of facts."""
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         statement = sql.SQL("SELECT fact_id FROM booking WHERE {}").format(sql.SQL(condition))
@@ -442,8 +374,8 @@ async def _reported(database_url: str, condition: str = "TRUE") -> set[str]:
     return {row[0] for row in rows}
 
 
-async def _booked(database_url: str) -> set[str]:
-    return await _reported(database_url, "state = 'BOOKED'")
+async def facts_booked(database_url: str) -> set[str]:
+    return await facts_reported(database_url, "state = 'BOOKED'")
 
 
 async def test_what_is_booked_anew_has_the_times_that_it_had(
