@@ -22,6 +22,7 @@ from gateway.merchants.wiring import open_merchants
 from gateway.operations.wiring import open_operations
 from gateway.operator_acts import open_operator_acts
 from gateway.part import Part
+from gateway.payments.store.history import PastPayments
 from gateway.payments.wiring import open_payments, timing_of
 from gateway.payouts.wiring import open_payouts
 from gateway.recovery.command import RECOVER
@@ -100,7 +101,8 @@ async def open_service(
         operations = open_operations(
             settings, engine, request_ids, identity, guard, worker_notifier, clock
         )
-        routed = settings, engine, stripe.client, request_ids, guard, clock
+        past = PastPayments(engine)
+        routed = settings, engine, stripe.client, request_ids, guard, past, clock
         routing = await open_routing(*routed)
         payments = await enter(
             open_payments(
@@ -113,6 +115,7 @@ async def open_service(
                 guard,
                 clock,
                 limits,
+                past,
                 routing.router,
             )
         )

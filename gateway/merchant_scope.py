@@ -204,6 +204,7 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
         "ListModels": REFUSED,
         "PromoteModel": REFUSED,
         "RollBackModel": REFUSED,
+        "EvaluatePolicy": REFUSED,
         "GetRoutingReport": REFUSED,
     },
     "gateway.v1.ForesightService": {

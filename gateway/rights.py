@@ -97,6 +97,7 @@ RIGHTS: Rights = {
         "ListModels": reads(OPERATOR),
         "PromoteModel": changes("model_version step", OPERATOR),
         "RollBackModel": changes("model_version", OPERATOR),
+        "EvaluatePolicy": reads(OPERATOR),
         "GetRoutingReport": reads(OPERATOR, FINANCE),
     },
     "gateway.v1.MerchantService": {

@@ -110,6 +110,8 @@ class PaymentOperations:
         """Writes what follows for the payment as it is now, whoever changed it meanwhile."""
         decision = self._decide(subject, operation, reply, context)
         await record_changes(connection, decision.changes, context.now)
+        if decision.routing is not None:
+            await store.add_routing_failover(connection, decision.routing)
         if subject.refund is not None and decision.refund is not None:
             await record_refund(
                 connection, decision.payment, subject.refund, decision.refund, context.now

@@ -25,6 +25,7 @@ from gateway.payments.looks import ProcessingLooks
 from gateway.payments.queue import PaymentQueue
 from gateway.payments.store.events import Numbering
 from gateway.payments.store.group_commit import PaymentCommitter, commit_connections
+from gateway.payments.store.history import PastPayments
 from gateway.payments.store.schema import EVENT_CHANNEL
 from gateway.payments.store.snapshot import PaymentWriter
 from gateway.payments.stripe.compliance import ComplianceClient
@@ -67,6 +68,7 @@ async def open_payments(
     guard: LossGuard,
     clock: Clock,
     limits: Limits,
+    past: PastPayments,
     router: Router | None = None,
 ) -> AsyncIterator[OpenPayments]:
     """Opens the connections that payments are committed on. Without a `router` the operators' rules
@@ -83,6 +85,7 @@ async def open_payments(
             guard,
             clock,
             limits,
+            past,
             router,
         )
     finally:
@@ -108,6 +111,7 @@ def _part(
     guard: LossGuard,
     clock: Clock,
     limits: Limits,
+    past: PastPayments,
     router: Router | None,
 ) -> OpenPayments:
     runner, subjects = operations.runner, operations.subjects
@@ -119,7 +123,7 @@ def _part(
         stripe_client,
         ComplianceClient(compliance, settings.compliance_timeout_seconds),
         UncheckedPayments(engine, settings.unchecked_up_to, clock),
-        ThreeDSecureRules(engine, settings.three_d_secure_rules, clock),
+        ThreeDSecureRules(past, settings.three_d_secure_rules, clock),
         clock,
         timing,
         router=router,

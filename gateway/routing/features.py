@@ -179,6 +179,32 @@ class FeatureSpace:
         buckets = self.buckets(context)
         return Slots(self.own.slots(buckets), self.common.slots(buckets))
 
+    def context_in(self, slots: "Slots", amount_minor: int) -> Context:
+        """A payment of these slots; values without a bucket of their own are OTHER.
+
+        Raises ValueError for slots of another feature space.
+        """
+        buckets: dict[str, int] = {}
+        for layout, found in ((self.own, slots.own), (self.common, slots.common)):
+            for slot, (first, strides) in zip(found, layout.terms, strict=True):
+                if len(strides) == 1:
+                    buckets[strides[0][0]] = slot - first
+        named = {}
+        for part in NAMED:
+            values = getattr(self.vocabulary, part)
+            named[part] = values[buckets[part]] if buckets[part] < len(values) else OTHER
+        context = Context(
+            **named,
+            amount_minor=amount_minor,
+            hour=buckets["hour"] * HOUR_BUCKET_HOURS,
+            recurring=bool(buckets["recurring"]),
+            velocity=buckets["velocity"],
+            retry=bool(buckets["retry"]),
+        )
+        if self.slots(context) != slots:
+            raise ValueError("slots of other features, or of another amount")
+        return context
+
     def buckets(self, context: Context) -> dict[str, int]:
         """The bucket of each part of a context."""
         positions, vocabulary = self._positions, self.sizes

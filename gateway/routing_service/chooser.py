@@ -1,31 +1,31 @@
 """Chooses where a new payment is charged first, in this process: among the corridors that it may
 use, by the newest model, or by the operators' order when the model cannot say.
 
-It decides about a new payment only, before it is written: what was sent stays where it was sent
-until it is known, and what certainly was not sent goes on by the rules of failover.
+It decides about a new payment before it is written: what was sent stays where it was sent until it
+is known. What certainly was not sent goes on by the rules of failover; where these leave a choice
+among corridors that were not tried, that is another decision.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from gateway.payments.domain.history import PaymentHistory
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.routing import Choice, charge_of, may_be_routed
+from gateway.payments.store.history import PastPayments
 from gateway.routing.decision import MAX_CANDIDATES, decide
-from gateway.routing.features import OTHER, VELOCITY_MOST, Context
+from gateway.routing.features import Context
 from gateway.routing.health import InFlight
-from gateway.routing_service import store, telemetry
+from gateway.routing_service import telemetry
 from gateway.routing_service.board import Known, ModelBoard
+from gateway.routing_service.context import context_of, scope_of
 from gateway.routing_service.record import Circumstances, row_of
-from gateway.routing_service.regions import region_of
 from gateway.routing_service.steps import Mode, arm_of, seed_of, share_of
-from gateway.routing_service.store import Recent
 from gateway.routing_service.telemetry import FallBack
 from gateway.routing_service.terms import RoutingTerms
 from gateway.stripe_client.failover import Candidate, Elsewhere
@@ -33,8 +33,7 @@ from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.loops import is_unavailable
 
-VELOCITY_WINDOW = timedelta(hours=1)
-# The customer's last payments are read within so long, or not at all.
+# What came before a payment is read within so long, or not at all.
 READ_SECONDS = 0.25
 # A decision may take so much of the processor, but for one of a hundred.
 BUDGET_SECONDS = 0.001
@@ -88,7 +87,7 @@ class Chooser:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        past: PastPayments,
         board: ModelBoard,
         mode: Mode,
         terms: RoutingTerms,
@@ -96,7 +95,7 @@ class Chooser:
         budget: Budget | None = None,
     ) -> None:
         assert mode is not Mode.OFF, "nobody chooses then"
-        self._engine = engine
+        self._past = past
         self._board = board
         self._mode = mode
         self._terms = terms
@@ -114,22 +113,49 @@ class Chooser:
             return None
         candidates = elsewhere.candidates(charge_of(payment), MAX_CANDIDATES)
         usable = {each.corridor: each.route for each in candidates if each.route is not None}
-        if len(usable) < 2 or next(iter(usable)) != payment.corridor:
+        if len(usable) < 2:
             return None
         known, problem = self._board.known, self._board.problem()
         if problem is None and self._budget.is_spent:
             problem = FallBack.SLOW
         now = self._clock.now()
-        recent: Recent | None = None
+        history: PaymentHistory | None = None
         if problem is None:
-            recent = await self._recent(payment.customer_id, now)
-            problem = FallBack.NOT_READ if recent is None else None
+            history = await self._history(payment, now)
+            problem = FallBack.NOT_READ if history is None else None
         if problem is not None:
             telemetry.FALL_BACKS.labels(problem.value).inc()
             return None
+        if next(iter(usable)) != payment.corridor:
+            # Its own corridor cannot be used: it fails over, which is another choice.
+            return None
         assert known is not None, "a board without one has a problem"
-        assert recent is not None, "what was not read is a problem"
-        record = self._decide(payment, candidates, known, context_of(payment, recent, now), now)
+        assert history is not None, "what was not read is a problem"
+        context = context_of(payment, history, now)
+        record = self._decide(payment, candidates, known, context, now, payment.id)
+        telemetry.DECISIONS.labels(record["arm"]).inc()
+        if record["explored"]:
+            telemetry.EXPLORED.inc()
+        return Choice(usable[record["corridor"]], record)
+
+    def choose_next(
+        self, payment: Payment, elsewhere: Elsewhere, tried: Sequence[str], now: datetime
+    ) -> Choice | None:
+        """What routing says of where a payment goes on that was not charged, and the record of it;
+        None if it has no choice, or cannot say. What came before the payment was read when it was
+        new: nothing is read here."""
+        if self._terms.is_off_for(payment.merchant_id):
+            return None
+        candidates = elsewhere.others(charge_of(payment), tried, MAX_CANDIDATES)
+        usable = {each.corridor: each.route for each in candidates if each.route is not None}
+        known, history = self._board.known, self._past.kept(payment)
+        cannot = self._board.problem() is not None or self._budget.is_spent
+        if len(usable) < 2 or cannot or known is None or history is None:
+            return None
+        hop = len(payment.left_corridors) + 1
+        context = context_of(payment, history, now)
+        draw = f"{payment.id} {hop}"
+        record = {**self._decide(payment, candidates, known, context, now, draw), "hop": hop}
         return Choice(usable[record["corridor"]], record)
 
     @contextmanager
@@ -137,8 +163,9 @@ class Chooser:
         """Has a call that hangs count against its corridor while it does."""
         calls = self._in_flight.setdefault(payment.corridor, {})
         if len(calls) < MAX_IN_FLIGHT_KNOWN:
-            region, now_s = region_of(payment.billing_country), self._clock.now().timestamp()
-            calls[payment.id] = InFlight(payment.corridor, region, OTHER, now_s)
+            region, network = scope_of(payment, self._past.kept(payment))
+            now_s = self._clock.now().timestamp()
+            calls[payment.id] = InFlight(payment.corridor, region, network, now_s)
         try:
             yield
         finally:
@@ -151,16 +178,17 @@ class Chooser:
         known: Known,
         context: Context,
         now: datetime,
+        draw: str,
     ) -> Mapping[str, Any]:
         share = share_of(self._mode, self._board.step)
-        arm = arm_of(payment.id, share)
+        arm = arm_of(draw, share)
         with self._budget.measured():
             decision = decide(
                 self._policies.get(payment.merchant_id, self._policy),
                 known.state,
                 context,
                 [each.corridor for each in candidates if each.route is not None],
-                seed=seed_of(payment.id),
+                seed=seed_of(draw),
                 now_s=now.timestamp(),
                 in_flight={name: list(calls.values()) for name, calls in self._in_flight.items()},
             )
@@ -172,37 +200,14 @@ class Chooser:
             space_hash=known.state.space_hash,
             decide_time=now,
         )
-        record = row_of(payment.id, payment.merchant_id, decision, arm, context, candidates, given)
-        telemetry.DECISIONS.labels(arm.value).inc()
-        if record["explored"]:
-            telemetry.EXPLORED.inc()
-        return record
+        return row_of(payment.id, payment.merchant_id, decision, arm, context, candidates, given)
 
-    async def _recent(self, customer_id: str, now: datetime) -> Recent | None:
-        """The customer's last payments; None if they could not be read in time."""
-        if not customer_id:
-            return Recent(0, declined=False)
+    async def _history(self, payment: Payment, now: datetime) -> PaymentHistory | None:
+        """What came before a payment; None if it could not be read in time."""
         try:
-            async with asyncio.timeout(READ_SECONDS), self._engine.connect() as connection:
-                return await store.recent_payments(
-                    connection, customer_id, now - VELOCITY_WINDOW, VELOCITY_MOST
-                )
+            async with asyncio.timeout(READ_SECONDS):
+                return await self._past.of(payment, now)
         except Exception as error:
             if not is_unavailable(error):
                 raise
             return None
-
-
-def context_of(payment: Payment, recent: Recent, now: datetime) -> Context:
-    """What routing knows of a new payment: Stripe tells network and funding only with a charge."""
-    return Context(
-        region=region_of(payment.billing_country),
-        network=OTHER,
-        funding=OTHER,
-        currency=payment.currency,
-        amount_minor=payment.amount_minor,
-        hour=now.hour,
-        recurring=payment.off_session,
-        velocity=recent.payments,
-        retry=recent.declined,
-    )

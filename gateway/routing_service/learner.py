@@ -5,7 +5,7 @@ in between has learnt nothing, and the next one learns it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from gateway.payments.store.events import StoredEvent, events_after, newest_sequ
 from gateway.routing.decision import Policy, learn_from
 from gateway.routing.state import RoutingState, StateError, content_hash, dump, load
 from gateway.routing_service import store, telemetry
-from gateway.routing_service.lessons import TRANSITIONS, Learnt, learnt_of
+from gateway.routing_service.lessons import TRANSITIONS, Attempt, Learnt, learnt_of
 from gateway.routing_service.steps import (
     MIN_ARM_OUTCOMES,
     Arm,
@@ -55,6 +55,15 @@ class Standing:
     step: Step
     since: datetime
     evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A decision, or a later choice with its `hop`, and the operation that charged there."""
+
+    row: Any
+    attempt: Attempt | None
+    hop: int = 0
 
 
 class Learner:
@@ -153,41 +162,29 @@ class Learner:
         """The state after these events, with what was learnt, which is written down."""
         state = await self._in_force(connection, row.model_version, now)
         ids = {event.payment_id for event in events}
-        decisions = dict(await store.undecided(connection, ids)) if ids else {}
-        attempts = await store.first_attempts(connection, list(decisions)) if decisions else {}
+        waiting = await _undecided(connection, ids) if ids else {}
         learnt: list[Learnt] = []
         outcomes = []
         for event in events:
-            decision = decisions.get(event.payment_id)
-            if decision is None:
-                continue
-            found = learnt_of(
-                event.transition,
-                payment_pb2.Payment.FromString(event.snapshot),
-                decision,
-                attempts.get((event.payment_id, decision.corridor)),
-                event.record_time,
-                now,
-            )
-            if found is None:
-                continue
-            del decisions[event.payment_id]
-            for lesson in found.lessons:
-                state = learn_from(self._policy, state, lesson, now_s=now.timestamp())
-            learnt.append(found)
-            outcomes.append(
-                {
-                    "payment_id": event.payment_id,
-                    "arm": decision.arm,
-                    "corridor": decision.corridor,
-                    "region": decision.region,
-                    "cause": found.attribution.cause.value,
-                    "was_unknown": found.was_unknown,
-                    "learn_time": now,
-                }
-            )
-            # A lesson takes about a millisecond; callers come in between.
-            await asyncio.sleep(0)
+            for choice in tuple(waiting.get(event.payment_id, ())):
+                found = learnt_of(
+                    event.transition,
+                    payment_pb2.Payment.FromString(event.snapshot),
+                    choice.row,
+                    choice.attempt,
+                    event.record_time,
+                    now,
+                    choice.hop,
+                )
+                if found is None:
+                    continue
+                waiting[event.payment_id].remove(choice)
+                for lesson in found.lessons:
+                    state = learn_from(self._policy, state, lesson, now_s=now.timestamp())
+                learnt.append(found)
+                outcomes.append(_outcome(choice, found, now))
+                # A lesson takes about a millisecond; callers come in between.
+                await asyncio.sleep(0)
         await store.add_outcomes(connection, outcomes)
         return learnt, state
 
@@ -213,6 +210,40 @@ class Learner:
         """Shows how far regions' success is apart where routing decides."""
         rows = await store.report(connection, now - EVIDENCE_WINDOW)
         telemetry.REGION_GAP.set(region_gap(rows))
+
+
+async def _undecided(
+    connection: AsyncConnection, payment_ids: Collection[str]
+) -> Mapping[str, list[Chosen]]:
+    """By payment, its choices that nothing was learnt from yet, in their order."""
+    decisions = await store.undecided(connection, payment_ids)
+    attempts = await store.first_attempts(connection, list(decisions)) if decisions else {}
+    waiting = {
+        payment_id: [Chosen(row, attempts.get((payment_id, row.corridor)))]
+        for payment_id, row in decisions.items()
+    }
+    failovers = await store.undecided_failovers(connection, payment_ids)
+    if failovers:
+        of_hops = await store.failover_attempts(connection, {row.payment_id for row in failovers})
+        for row in failovers:
+            chosen = Chosen(row, of_hops.get((row.payment_id, row.hop)), row.hop)
+            waiting.setdefault(row.payment_id, []).append(chosen)
+    return waiting
+
+
+def _outcome(choice: Chosen, found: Learnt, now: datetime) -> dict[str, Any]:
+    """The row of what became of a choice."""
+    row = choice.row
+    outcome = {
+        "payment_id": row.payment_id,
+        "arm": row.arm,
+        "corridor": row.corridor,
+        "region": row.region,
+        "cause": found.attribution.cause.value,
+        "was_unknown": found.was_unknown,
+        "learn_time": now,
+    }
+    return {**outcome, "hop": choice.hop} if choice.hop else outcome
 
 
 async def standing_of(connection: AsyncConnection, learned: int, now: datetime) -> Standing:

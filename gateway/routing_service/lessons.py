@@ -63,9 +63,16 @@ class Learnt:
     was_unknown: bool
 
 
-def result_of(transition: str, payment: payment_pb2.Payment, corridor: str) -> CallResult | None:
-    """How the attempt at a corridor ended; None if the event does not say that it has."""
-    left = next((step for step in payment.failovers if step.corridor == corridor), None)
+def result_of(
+    transition: str, payment: payment_pb2.Payment, corridor: str, hop: int = 0
+) -> CallResult | None:
+    """How the attempt at a corridor ended, which was chosen when the payment had left `hop` others;
+    None if the event does not say that it has."""
+    if len(payment.failovers) < hop:
+        # Of before the choice.
+        return None
+    since = payment.failovers[hop:]
+    left = next((step for step in since if step.corridor == corridor), None)
     if left is not None:
         return _not_sent(left.reason)
     if payment.corridor != corridor or transition in _LEFT:
@@ -91,9 +98,11 @@ def learnt_of(
     attempt: Attempt | None,
     record_time: datetime,
     now: datetime,
+    hop: int = 0,
 ) -> Learnt | None:
-    """What an event teaches of a row of `routing_decision`; None if it is not decided yet."""
-    result = result_of(transition, payment, decision.corridor)
+    """What an event teaches of a row of `routing_decision`, or of `routing_failover` with its
+    `hop`; None if it is not decided yet."""
+    result = result_of(transition, payment, decision.corridor, hop)
     if result is None:
         return None
     was_unknown = attempt is not None and attempt.was_unknown

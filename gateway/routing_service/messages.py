@@ -1,9 +1,11 @@
 """Rows of routing as messages of gateway.v1."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.payments.rendering import stamp
+from gateway.routing_service.evaluating import Judged
 from gateway.routing_service.record import decision_of
 from gateway.routing_service.steps import Evidence
 from gateway.v1 import routing_pb2 as pb
@@ -69,6 +71,64 @@ def figures_message(figures: Mapping[str, Any]) -> pb.RoutingFigures:
 def evidence_message(evidence: Evidence) -> pb.RoutingFigures:
     """The same of what is known now."""
     return figures_message(evidence.figures)
+
+
+def evaluation_message(judged: Judged) -> pb.PolicyEvaluation:
+    """What a candidate would have been worth; without figures if too little is there for any."""
+    answer, found = judged.answer, judged.answer["evaluation"]
+    message = pb.PolicyEvaluation(
+        accepted=not answer["refusals"],
+        refusals=[
+            pb.PolicyRefusal(
+                reason=pb.PolicyRefusalReason.Value(f"POLICY_REFUSAL_REASON_{reason}"),
+                sentence=sentence,
+            )
+            for reason, sentence in answer["refusals"]
+        ],
+        unjudged_count=judged.unjudged,
+        other_features_count=answer["other_features"],
+        truncated=judged.truncated,
+    )
+    if found is None:
+        return message
+    support = found["support"]
+    message.MergeFrom(
+        pb.PolicyEvaluation(
+            decision_count=support["decisions"],
+            customer_count=support["customers"],
+            first_time=stamp(datetime.fromtimestamp(found["first_s"], UTC)),
+            last_time=stamp(datetime.fromtimestamp(found["last_s"], UTC)),
+            confidence=found["confidence"],
+            logged=_estimate(found["logged"]),
+            inverse_propensity=_estimate(found["ips"]),
+            self_normalized=_estimate(found["snips"]),
+            doubly_robust=_estimate(found["dr"]),
+            gain=_estimate(found["gain"]),
+            expected=found["direct"],
+            support=pb.PolicySupport(
+                effective_decision_count=support["effective_decisions"],
+                effective_customer_count=support["effective_customers"],
+                carrying_count=support["carrying"],
+                max_weight=support["max_weight"],
+                max_weight_share=support["max_weight_share"],
+                lost_share=support["lost_share"],
+                unseen_share=support["unseen_share"],
+                unseen_corridors=support["unseen"],
+                mean_weight=support["mean_weight"],
+            ),
+            detectable_gain=answer["detectable_gain"],
+            decisions_needed=answer["decisions_needed"],
+            power_sentence=answer["power_sentence"],
+        )
+    )
+    return message
+
+
+def _estimate(found: Mapping[str, Any]) -> pb.PolicyEstimate:
+    low, high = found["interval"]
+    return pb.PolicyEstimate(
+        value=found["value"], low=low, high=high, standard_error=found["error"]
+    )
 
 
 def change_message(row: Any) -> pb.RoutingStepChange:

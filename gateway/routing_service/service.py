@@ -1,6 +1,7 @@
 """RoutingService: check, call, answer."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Message
@@ -15,10 +16,13 @@ from gateway.routing_service.errors import (
     model_not_found,
     step_invalid,
 )
+from gateway.routing_service.evaluating import DEFAULT_DECISIONS, Evaluations, Window
+from gateway.routing_service.evaluator import Asked, Candidate
 from gateway.routing_service.learner import EVIDENCE_WINDOW, Standing, region_gap, standing_of
 from gateway.routing_service.messages import (
     change_message,
     decision_message,
+    evaluation_message,
     evidence_message,
     line_message,
     model_message,
@@ -42,6 +46,13 @@ from runtime.paging import PageTokens, clamp_page_size
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 MAX_CHANGES = 20
+# What a policy is judged by unless a window is asked for.
+EVALUATED_WINDOW = timedelta(days=7)
+CANDIDATES = {
+    "model_version": Candidate.MODEL,
+    "recorded_routing": Candidate.RECORDED,
+    "operators_order": Candidate.ORDER,
+}
 
 
 class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
@@ -57,7 +68,9 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
     ) -> None:
         self._engine = engine
         self._mode = mode
+        self._terms = terms
         self._margin = terms.fall_back_margin
+        self._evaluations = Evaluations(engine)
         self._requests = RequestTable(request_ids, REQUEST)
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
@@ -67,10 +80,14 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
     ) -> pb.ExplainRoutingResponse:
         async with self._engine.connect() as connection:
             row = await store.find_decision(connection, request.payment_id)
-            if row is None:
-                raise decision_not_found(request.payment_id)
             outcome = await store.find_outcome(connection, request.payment_id)
-        return pb.ExplainRoutingResponse(decision=decision_message(row, outcome))
+            failovers = await store.failovers(connection, request.payment_id)
+        if row is None and not failovers:
+            raise decision_not_found(request.payment_id)
+        return pb.ExplainRoutingResponse(
+            decision=decision_message(row, outcome) if row is not None else None,
+            failovers=[decision_message(*each) for each in failovers],
+        )
 
     async def ListModels(
         self, request: pb.ListModelsRequest, _context: Any
@@ -108,6 +125,35 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             change = await store.last_step(connection)
         assert change is not None, "a step was taken, or there was one before"
         return pb.RollBackModelResponse(change=change_message(change))
+
+    async def EvaluatePolicy(
+        self, request: pb.EvaluatePolicyRequest, _context: Any
+    ) -> pb.EvaluatePolicyResponse:
+        now = self._clock.now()
+        until = now
+        if request.HasField("end_time"):
+            until = min(until, request.end_time.ToDatetime(tzinfo=UTC))
+        since = until - EVALUATED_WINDOW
+        if request.HasField("start_time"):
+            since = request.start_time.ToDatetime(tzinfo=UTC)
+        window = Window(
+            max(since, now - KEEP_DECISIONS), until, request.max_decisions or DEFAULT_DECISIONS
+        )
+        candidate = request.WhichOneof("candidate")
+        assert candidate is not None, "it is required"
+        asked = Asked(
+            CANDIDATES[candidate],
+            request.looks or 1,
+            self._terms.model_dump_json(),
+        )
+        if request.model_version:
+            async with self._engine.connect() as connection:
+                if await store.find_model(connection, request.model_version) is None:
+                    raise model_not_found(request.model_version)
+                state = await store.model_state(connection, request.model_version)
+            asked = replace(asked, model=state.decode())
+        judged = await self._evaluations.judge(asked, window)
+        return pb.EvaluatePolicyResponse(evaluation=evaluation_message(judged))
 
     async def GetRoutingReport(
         self, request: pb.GetRoutingReportRequest, _context: Any

@@ -55,14 +55,15 @@ def share_of(mode: Mode, step: Step) -> float:
     return SHARES[step] if mode is Mode.STAGED else 0.0
 
 
-def arm_of(payment_id: str, share: float) -> Arm:
-    """The arm of a payment: always the same at one share, and kept when the share grows."""
-    return Arm.ROUTED if _fraction(f"arm {payment_id}") < share else Arm.RULES
+def arm_of(draw: str, share: float) -> Arm:
+    """The arm of a payment, by its id, or of one of its failovers, by id and number: always the
+    same at one share, and kept when the share grows."""
+    return Arm.ROUTED if _fraction(f"arm {draw}") < share else Arm.RULES
 
 
-def seed_of(payment_id: str) -> int:
-    """What a payment's choice is drawn by, in 63 bits."""
-    return _bits(f"seed {payment_id}") >> 1
+def seed_of(draw: str) -> int:
+    """What the choice of a payment, or of one of its failovers, is drawn by, in 63 bits."""
+    return _bits(f"seed {draw}") >> 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,21 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Integer,
     LargeBinary,
     MetaData,
     Row,
     Table,
     Text,
+    and_,
+    cast,
     delete,
+    extract,
     func,
     insert,
+    literal,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -30,12 +36,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import OperationKind
 from gateway.operations.store import OPERATION
-from gateway.payments.store.schema import PAYMENT, ROUTING_DECISION
+from gateway.payments.store.schema import PAYMENT, ROUTING_DECISION, ROUTING_FAILOVER
 from gateway.routing.attribution import Cause
+from gateway.routing_service.evaluator import COLUMNS
 from gateway.routing_service.lessons import Attempt
 from gateway.routing_service.steps import Arm, ArmCount, Step
 
 DECISION = ROUTING_DECISION
+FAILOVER = ROUTING_FAILOVER
 # How long decisions and their outcomes are kept.
 KEEP_DECISIONS = timedelta(days=90)
 # Models that are kept besides those that a step names.
@@ -46,16 +54,31 @@ JUDGED = (Cause.APPROVED, Cause.ISSUER, Cause.CORRIDOR)
 
 _TIME = DateTime(timezone=True)
 _metadata = MetaData()
+
+
+def _outcome_columns() -> list[Column[Any]]:
+    return [
+        Column("arm", Text),
+        Column("corridor", Text),
+        Column("region", Text),
+        Column("cause", Text),
+        Column("was_unknown", Boolean),
+        Column("learn_time", _TIME),
+    ]
+
+
 OUTCOME = Table(
     "routing_outcome",
     _metadata,
     Column("payment_id", Text, primary_key=True),
-    Column("arm", Text),
-    Column("corridor", Text),
-    Column("region", Text),
-    Column("cause", Text),
-    Column("was_unknown", Boolean),
-    Column("learn_time", _TIME),
+    *_outcome_columns(),
+)
+FAILOVER_OUTCOME = Table(
+    "routing_failover_outcome",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("hop", Integer, primary_key=True),
+    *_outcome_columns(),
 )
 MODEL = Table(
     "routing_model",
@@ -94,29 +117,17 @@ REQUEST = Table(
     Column("body", LargeBinary),
     Column("create_time", _TIME),
 )
-_MODEL_WITHOUT_STATE = tuple(column for column in MODEL.c if column is not MODEL.c.state)
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
-    """Other payments of a customer in the window, counted up to a bound."""
+class Place:
+    """In the log of decisions, by time."""
 
-    payments: int
-    declined: bool
+    decide_time: datetime
+    payment_id: str
 
 
-async def recent_payments(
-    connection: AsyncConnection, customer_id: str, since: datetime, limit: int
-) -> Recent:
-    """The last payments of a customer, `limit` at most."""
-    statement = (
-        select(PAYMENT.c.decline_count)
-        .where(PAYMENT.c.customer_id == customer_id, PAYMENT.c.create_time > since)
-        .order_by(PAYMENT.c.create_time.desc())
-        .limit(limit)
-    )
-    counts = (await connection.execute(statement)).scalars().all()
-    return Recent(len(counts), any(count > 0 for count in counts))
+_MODEL_WITHOUT_STATE = tuple(column for column in MODEL.c if column is not MODEL.c.state)
 
 
 async def learner(connection: AsyncConnection) -> Row[Any] | None:
@@ -219,10 +230,61 @@ async def first_attempts(
     }
 
 
+async def undecided_failovers(
+    connection: AsyncConnection, payment_ids: Collection[str]
+) -> Sequence[Row[Any]]:
+    """Of these payments, the choices after the first that nothing was learnt from yet."""
+    is_same = and_(
+        FAILOVER_OUTCOME.c.payment_id == FAILOVER.c.payment_id,
+        FAILOVER_OUTCOME.c.hop == FAILOVER.c.hop,
+    )
+    statement = (
+        select(FAILOVER)
+        .outerjoin(FAILOVER_OUTCOME, is_same)
+        .where(FAILOVER.c.payment_id.in_(payment_ids), FAILOVER_OUTCOME.c.payment_id.is_(None))
+        .order_by(FAILOVER.c.payment_id, FAILOVER.c.hop)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def failover_attempts(
+    connection: AsyncConnection, payment_ids: Collection[str]
+) -> Mapping[tuple[str, int], Attempt]:
+    """Of these payments, by payment and choice, the first operation that charged there since."""
+    statement = (
+        select(
+            FAILOVER.c.payment_id,
+            FAILOVER.c.hop,
+            OPERATION.c.send_count,
+            OPERATION.c.first_send_time,
+            OPERATION.c.end_time,
+        )
+        .join(
+            OPERATION,
+            and_(
+                OPERATION.c.subject_id == FAILOVER.c.payment_id,
+                OPERATION.c.corridor == FAILOVER.c.corridor,
+                OPERATION.c.create_time >= FAILOVER.c.decide_time,
+            ),
+        )
+        .where(
+            FAILOVER.c.payment_id.in_(payment_ids),
+            OPERATION.c.kind == OperationKind.AUTHORIZE.value,
+        )
+        .order_by(OPERATION.c.operation_number.desc())
+    )
+    return {
+        (row.payment_id, row.hop): Attempt(row.send_count, row.first_send_time, row.end_time)
+        for row in await connection.execute(statement)
+    }
+
+
 async def add_outcomes(connection: AsyncConnection, outcomes: Sequence[Mapping[str, Any]]) -> None:
-    """Writes what attempts came to."""
-    if outcomes:
-        await connection.execute(insert(OUTCOME), [dict(outcome) for outcome in outcomes])
+    """Writes what attempts came to; those with a `hop` are of choices after the first."""
+    for table in (OUTCOME, FAILOVER_OUTCOME):
+        rows = [dict(each) for each in outcomes if ("hop" in each) is (table is FAILOVER_OUTCOME)]
+        if rows:
+            await connection.execute(insert(table), rows)
 
 
 async def find_decision(connection: AsyncConnection, payment_id: str) -> Row[Any] | None:
@@ -235,6 +297,19 @@ async def find_outcome(connection: AsyncConnection, payment_id: str) -> Row[Any]
     """What became of it."""
     statement = select(OUTCOME).where(OUTCOME.c.payment_id == payment_id)
     return (await connection.execute(statement)).first()
+
+
+async def failovers(
+    connection: AsyncConnection, payment_id: str
+) -> Sequence[tuple[Row[Any], Row[Any] | None]]:
+    """The choices after the first of a payment, in their order, with what became of each."""
+    found = select(FAILOVER).where(FAILOVER.c.payment_id == payment_id).order_by(FAILOVER.c.hop)
+    rows = (await connection.execute(found)).all()
+    if not rows:
+        return []
+    ended = select(FAILOVER_OUTCOME).where(FAILOVER_OUTCOME.c.payment_id == payment_id)
+    outcomes = {row.hop: row for row in await connection.execute(ended)}
+    return [(row, outcomes.get(row.hop)) for row in rows]
 
 
 async def last_step(connection: AsyncConnection) -> Row[Any] | None:
@@ -317,8 +392,63 @@ async def report(connection: AsyncConnection, since: datetime) -> Sequence[Row[A
     return (await connection.execute(statement)).all()
 
 
+async def judged_decisions(
+    connection: AsyncConnection, since: datetime, before: Place, limit: int
+) -> Sequence[Row[Any]]:
+    """Decisions with an outcome that says something of the corridor, the newest first, before a
+    place: `line` has each as the array that evaluator.py reads, which nobody reads here."""
+    customer = func.coalesce(
+        func.nullif(PAYMENT.c.customer_id, ""),
+        func.nullif(PAYMENT.c.card_fingerprint, ""),
+        PAYMENT.c.id,
+    )
+    values = {
+        "customer": customer,
+        "amount_minor": PAYMENT.c.amount_minor,
+        "cause": OUTCOME.c.cause,
+        "time_s": extract("epoch", DECISION.c.decide_time),
+    }
+    line = func.json_build_array(
+        *[values[name] if name in values else DECISION.c[name] for name in COLUMNS]
+    )
+    # One line: JSON has no line break but in its strings, where it is escaped.
+    text = cast(line, Text).label("line")
+    columns: list[Any] = [DECISION.c.decide_time, DECISION.c.payment_id, text]
+    place = tuple_(DECISION.c.decide_time, DECISION.c.payment_id)
+    statement = (
+        select(*columns)
+        .join(OUTCOME, OUTCOME.c.payment_id == DECISION.c.payment_id)
+        .join(PAYMENT, PAYMENT.c.id == DECISION.c.payment_id)
+        .where(
+            DECISION.c.decide_time >= since,
+            place < tuple_(literal(before.decide_time), literal(before.payment_id)),
+            OUTCOME.c.cause.in_([cause.value for cause in JUDGED]),
+        )
+        .order_by(DECISION.c.decide_time.desc(), DECISION.c.payment_id.desc())
+        .limit(limit)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def count_unjudged(connection: AsyncConnection, since: datetime, until: datetime) -> int:
+    """How many decisions of a window have no outcome that says something of the corridor."""
+    judged = OUTCOME.c.cause.in_([cause.value for cause in JUDGED])
+    statement = (
+        select(func.count())
+        .select_from(DECISION)
+        .outerjoin(OUTCOME, and_(OUTCOME.c.payment_id == DECISION.c.payment_id, judged))
+        .where(
+            DECISION.c.decide_time >= since,
+            DECISION.c.decide_time < until,
+            OUTCOME.c.payment_id.is_(None),
+        )
+    )
+    return int((await connection.execute(statement)).scalar_one())
+
+
 async def prune(connection: AsyncConnection, now: datetime) -> int:
-    """Deletes some of what was kept long enough; how many decisions that were."""
+    """Deletes some of what was kept long enough; how many decisions that were, or choices after the
+    first, whichever more."""
     old = (
         select(DECISION.c.payment_id)
         .where(DECISION.c.decide_time < now - KEEP_DECISIONS)
@@ -329,6 +459,7 @@ async def prune(connection: AsyncConnection, now: datetime) -> int:
     if ids:
         await connection.execute(delete(OUTCOME).where(OUTCOME.c.payment_id.in_(ids)))
         await connection.execute(delete(DECISION).where(DECISION.c.payment_id.in_(ids)))
+    pruned = max(len(ids), await _prune_failovers(connection, now))
     newest = select(MODEL.c.model_number).order_by(MODEL.c.model_number.desc())
     oldest_kept = newest.offset(KEEP_MODELS - 1).limit(1).scalar_subquery()
     await connection.execute(
@@ -338,4 +469,22 @@ async def prune(connection: AsyncConnection, now: datetime) -> int:
             MODEL.c.version.not_in(select(LEARNER.c.model_version)),
         )
     )
-    return len(ids)
+    return pruned
+
+
+async def _prune_failovers(connection: AsyncConnection, now: datetime) -> int:
+    key = tuple_(FAILOVER.c.payment_id, FAILOVER.c.hop)
+    old = (
+        select(FAILOVER.c.payment_id, FAILOVER.c.hop)
+        .where(FAILOVER.c.decide_time < now - KEEP_DECISIONS)
+        .order_by(FAILOVER.c.decide_time)
+        .limit(PRUNE_BATCH)
+    )
+    keys = [tuple(row) for row in await connection.execute(old)]
+    if keys:
+        of = FAILOVER_OUTCOME.c
+        await connection.execute(
+            delete(FAILOVER_OUTCOME).where(tuple_(of.payment_id, of.hop).in_(keys))
+        )
+        await connection.execute(delete(FAILOVER).where(key.in_(keys)))
+    return len(keys)

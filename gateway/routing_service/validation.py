@@ -2,19 +2,44 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 
 from gateway.payments.api.validation import MAX_PAYMENT_ID_BYTES, PAYMENT_ID
+from gateway.routing.evaluation import MAX_LOOKS
+from gateway.routing_service.evaluating import DEFAULT_DECISIONS, MAX_DECISIONS
 from gateway.stripe_client.validation import MAX_REASON_BYTES
+from gateway.v1 import routing_pb2
 from gateway.v1 import routing_service_pb2 as pb
 from runtime.rule import Rule
-from runtime.rules import PAGE, REQUEST_ID, enum, text, timestamp
+from runtime.rules import (
+    PAGE,
+    REQUEST_ID,
+    check,
+    enum,
+    integer,
+    message,
+    one_of,
+    text,
+    timestamp,
+)
 
 VERSION = re.compile(r"[0-9a-f]{64}")
 VERSION_BYTES = 64
 
 _REASON = text("reason", required=True, max_bytes=MAX_REASON_BYTES)
+
+
+def _window_problem(request: Any) -> str | None:
+    """What is wrong with both times of a window together."""
+    if not (request.HasField("start_time") and request.HasField("end_time")):
+        return None
+    start, end = request.start_time, request.end_time
+    if (end.seconds, end.nanos) <= (start.seconds, start.nanos):
+        return "is not after start_time"
+    return None
+
 
 RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.ExplainRoutingRequest: [
@@ -31,6 +56,19 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         REQUEST_ID,
         text("model_version", max_bytes=VERSION_BYTES, pattern=VERSION),
         _REASON,
+    ],
+    routing_pb2.RecordedRouting: [],
+    routing_pb2.OperatorsOrder: [],
+    pb.EvaluatePolicyRequest: [
+        one_of("candidate"),
+        text("model_version", max_bytes=VERSION_BYTES, pattern=VERSION),
+        message("recorded_routing"),
+        message("operators_order"),
+        timestamp("start_time"),
+        timestamp("end_time"),
+        check("end_time", _window_problem),
+        integer("max_decisions", minimum=0, maximum=MAX_DECISIONS, default=DEFAULT_DECISIONS),
+        integer("looks", minimum=0, maximum=MAX_LOOKS, default=1),
     ],
     pb.GetRoutingReportRequest: [timestamp("start_time")],
 }

@@ -8,6 +8,7 @@ from gateway.config import GatewaySettings
 from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.payments.domain.routing import Router
+from gateway.payments.store.history import PastPayments
 from gateway.routing_service import telemetry
 from gateway.routing_service.board import ModelBoard
 from gateway.routing_service.chooser import Chooser
@@ -34,6 +35,7 @@ async def open_routing(
     stripe_client: StripeClient,
     request_ids: RequestIds,
     gate: Gate,
+    past: PastPayments,
     clock: Clock,
 ) -> OpenRouting:
     """Reads the newest model. There is nothing to close."""
@@ -48,7 +50,7 @@ async def open_routing(
     learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock)
     return OpenRouting(
         services=served,
-        router=Chooser(engine, board, mode, terms, clock),
+        router=Chooser(past, board, mode, terms, clock),
         loops=(board.loop(),),
         leader_tasks=(learner.loop(),),
     )

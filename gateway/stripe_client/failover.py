@@ -127,12 +127,8 @@ class Elsewhere:
         home = self.terms.get(charge.home.corridor)
         if home is None or len(tried) > MAX_HOPS:
             return None
-        left = [name for name in home.failover_to if name not in tried]
-        others = [self._candidate(name, home, charge) for name in left]
-        usable = [other for other in others if other.route is not None]
-        if not usable:
-            return None
-        return min(usable, key=lambda other: self._order_of(other, charge)).route
+        usable, _ = self._others(home, charge, tried)
+        return usable[0].route if usable else None
 
     def candidates(self, charge: Charge, limit: int) -> tuple[Candidate, ...]:
         """Every corridor that operators let the payment use: its own one, then the others in the
@@ -140,19 +136,33 @@ class Elsewhere:
         home = self.terms.get(charge.home.corridor)
         if home is None:
             return ()
-        found = [self._candidate(name, home, charge) for name in home.failover_to]
-        usable = sorted(
-            (other for other in found if other.route is not None),
-            key=lambda other: self._order_of(other, charge),
-        )
-        excluded = [other for other in found if other.route is None]
+        usable, excluded = self._others(home, charge, ())
         own = Candidate(home.corridor, charge.home)
         if not self.available(home.corridor):
             excluded.insert(0, Candidate(home.corridor, None, Excluded.UNAVAILABLE))
         else:
             usable.insert(0, own)
-        excluded += [Candidate(other.corridor, None, Excluded.TOO_MANY) for other in usable[limit:]]
-        return (*usable[:limit], *excluded)
+        return _limited(usable, excluded, limit)
+
+    def others(self, charge: Charge, tried: Sequence[str], limit: int) -> tuple[Candidate, ...]:
+        """The corridors that the payment's own one fails over to and that were not tried: those of
+        `next_route`, the first of which is its answer. Otherwise as `candidates`."""
+        home = self.terms.get(charge.home.corridor)
+        if home is None:
+            return ()
+        return _limited(*self._others(home, charge, tried), limit)
+
+    def _others(
+        self, home: Terms, charge: Charge, tried: Sequence[str]
+    ) -> tuple[list[Candidate], list[Candidate]]:
+        """Those that may be used, in the operators' order, and those that may not."""
+        left = [name for name in home.failover_to if name not in tried]
+        found = [self._candidate(name, home, charge) for name in left]
+        usable = sorted(
+            (other for other in found if other.route is not None),
+            key=lambda other: self._order_of(other, charge),
+        )
+        return usable, [other for other in found if other.route is None]
 
     def _candidate(self, name: str, home: Terms, charge: Charge) -> Candidate:
         """Whether a corridor that the payment's own one fails over to may be used."""
@@ -168,6 +178,14 @@ class Elsewhere:
 
     def _order_of(self, candidate: Candidate, charge: Charge) -> tuple[int, float]:
         return _order(self.terms[candidate.corridor], charge.payment_id)
+
+
+def _limited(
+    usable: Sequence[Candidate], excluded: Sequence[Candidate], limit: int
+) -> tuple[Candidate, ...]:
+    """The first of those that may be used; then the others, each with its reason."""
+    too_many = [Candidate(other.corridor, None, Excluded.TOO_MANY) for other in usable[limit:]]
+    return (*usable[:limit], *excluded, *too_many)
 
 
 def _route_through(terms: Terms, home: Terms, charge: Charge) -> Route | None:

@@ -112,6 +112,58 @@ ROUTING_CAUSE_CORRIDOR: RoutingCause.ValueType  # 5
 """A technical failure."""
 Global___RoutingCause: _TypeAlias = RoutingCause  # noqa: Y015
 
+class _PolicyRefusalReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyRefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyRefusalReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_REFUSAL_REASON_UNSPECIFIED: _PolicyRefusalReason.ValueType  # 0
+    """Never sent."""
+    POLICY_REFUSAL_REASON_THIN_SUPPORT: _PolicyRefusalReason.ValueType  # 1
+    """Too few decisions say anything of it, or few carry all uncertainty."""
+    POLICY_REFUSAL_REASON_NEVER_LOGGED: _PolicyRefusalReason.ValueType  # 2
+    """It would choose corridors that were never chosen."""
+    POLICY_REFUSAL_REASON_LOST_MASS: _PolicyRefusalReason.ValueType  # 3
+    """Too much of what it would choose had no chance."""
+    POLICY_REFUSAL_REASON_HEAVY_WEIGHT: _PolicyRefusalReason.ValueType  # 4
+    """One decision decides."""
+    POLICY_REFUSAL_REASON_WRONG_WEIGHTS: _PolicyRefusalReason.ValueType  # 5
+    """What was drawn from is not what was written down."""
+    POLICY_REFUSAL_REASON_TRAINED_ON_LOG: _PolicyRefusalReason.ValueType  # 6
+    """It has learnt from the decisions that it is judged by."""
+    POLICY_REFUSAL_REASON_WORSE: _PolicyRefusalReason.ValueType  # 7
+    """It is worse than what was done."""
+    POLICY_REFUSAL_REASON_INTERVALS_OVERLAP: _PolicyRefusalReason.ValueType  # 8
+    """It may be no better than what was done."""
+    POLICY_REFUSAL_REASON_OTHER_FEATURES: _PolicyRefusalReason.ValueType  # 9
+    """It is a model of a release with other features."""
+
+class PolicyRefusalReason(_PolicyRefusalReason, metaclass=_PolicyRefusalReasonEnumTypeWrapper):
+    """PolicyRefusalReason is why a candidate is refused."""
+
+POLICY_REFUSAL_REASON_UNSPECIFIED: PolicyRefusalReason.ValueType  # 0
+"""Never sent."""
+POLICY_REFUSAL_REASON_THIN_SUPPORT: PolicyRefusalReason.ValueType  # 1
+"""Too few decisions say anything of it, or few carry all uncertainty."""
+POLICY_REFUSAL_REASON_NEVER_LOGGED: PolicyRefusalReason.ValueType  # 2
+"""It would choose corridors that were never chosen."""
+POLICY_REFUSAL_REASON_LOST_MASS: PolicyRefusalReason.ValueType  # 3
+"""Too much of what it would choose had no chance."""
+POLICY_REFUSAL_REASON_HEAVY_WEIGHT: PolicyRefusalReason.ValueType  # 4
+"""One decision decides."""
+POLICY_REFUSAL_REASON_WRONG_WEIGHTS: PolicyRefusalReason.ValueType  # 5
+"""What was drawn from is not what was written down."""
+POLICY_REFUSAL_REASON_TRAINED_ON_LOG: PolicyRefusalReason.ValueType  # 6
+"""It has learnt from the decisions that it is judged by."""
+POLICY_REFUSAL_REASON_WORSE: PolicyRefusalReason.ValueType  # 7
+"""It is worse than what was done."""
+POLICY_REFUSAL_REASON_INTERVALS_OVERLAP: PolicyRefusalReason.ValueType  # 8
+"""It may be no better than what was done."""
+POLICY_REFUSAL_REASON_OTHER_FEATURES: PolicyRefusalReason.ValueType  # 9
+"""It is a model of a release with other features."""
+Global___PolicyRefusalReason: _TypeAlias = PolicyRefusalReason  # noqa: Y015
+
 @_typing.final
 class RoutingCandidate(_message.Message):
     """RoutingCandidate is a corridor that a payment might use, as it was believed to be then."""
@@ -481,3 +533,273 @@ class RoutingReportLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoutingReportLine: _TypeAlias = RoutingReportLine  # noqa: Y015
+
+@_typing.final
+class RecordedRouting(_message.Message):
+    """RecordedRouting is routing as its decisions have it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordedRouting: _TypeAlias = RecordedRouting  # noqa: Y015
+
+@_typing.final
+class OperatorsOrder(_message.Message):
+    """OperatorsOrder is what counts without routing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperatorsOrder: _TypeAlias = OperatorsOrder  # noqa: Y015
+
+@_typing.final
+class PolicyRefusal(_message.Message):
+    """PolicyRefusal is one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    reason: Global___PolicyRefusalReason.ValueType
+    """Which."""
+    sentence: _builtins.str
+    """The same as a sentence, with figures."""
+    def __init__(
+        self,
+        *,
+        reason: Global___PolicyRefusalReason.ValueType = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyRefusal: _TypeAlias = PolicyRefusal  # noqa: Y015
+
+@_typing.final
+class PolicyEstimate(_message.Message):
+    """PolicyEstimate is a mean success, from 0 to 1, or the difference of two."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """The estimate."""
+    low: _builtins.float
+    """With the confidence of the evaluation the truth is between this …"""
+    high: _builtins.float
+    """… and this."""
+    standard_error: _builtins.float
+    """The standard error, by customers."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        standard_error: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "standard_error", b"standard_error", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyEstimate: _TypeAlias = PolicyEstimate  # noqa: Y015
+
+@_typing.final
+class PolicySupport(_message.Message):
+    """PolicySupport is how much the decisions can say of the candidate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_DECISION_COUNT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_CUSTOMER_COUNT_FIELD_NUMBER: _builtins.int
+    CARRYING_COUNT_FIELD_NUMBER: _builtins.int
+    MAX_WEIGHT_FIELD_NUMBER: _builtins.int
+    MAX_WEIGHT_SHARE_FIELD_NUMBER: _builtins.int
+    LOST_SHARE_FIELD_NUMBER: _builtins.int
+    UNSEEN_SHARE_FIELD_NUMBER: _builtins.int
+    UNSEEN_CORRIDORS_FIELD_NUMBER: _builtins.int
+    MEAN_WEIGHT_FIELD_NUMBER: _builtins.int
+    effective_decision_count: _builtins.float
+    """As many decisions of the candidate's own would say as much."""
+    effective_customer_count: _builtins.float
+    """The same of customers."""
+    carrying_count: _builtins.float
+    """How many decisions carry the uncertainty."""
+    max_weight: _builtins.float
+    """The highest weight of a decision."""
+    max_weight_share: _builtins.float
+    """Its part of all weight."""
+    lost_share: _builtins.float
+    """How much of what the candidate would choose had no chance."""
+    unseen_share: _builtins.float
+    """How much of what it would choose are corridors that were never chosen."""
+    mean_weight: _builtins.float
+    """The mean weight, which is 1 less `lost_share` but for chance."""
+    @_builtins.property
+    def unseen_corridors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those corridors."""
+
+    def __init__(
+        self,
+        *,
+        effective_decision_count: _builtins.float = ...,
+        effective_customer_count: _builtins.float = ...,
+        carrying_count: _builtins.float = ...,
+        max_weight: _builtins.float = ...,
+        max_weight_share: _builtins.float = ...,
+        lost_share: _builtins.float = ...,
+        unseen_share: _builtins.float = ...,
+        unseen_corridors: _abc.Iterable[_builtins.str] | None = ...,
+        mean_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrying_count", b"carrying_count", "effective_customer_count", b"effective_customer_count", "effective_decision_count", b"effective_decision_count", "lost_share", b"lost_share", "max_weight", b"max_weight", "max_weight_share", b"max_weight_share", "mean_weight", b"mean_weight", "unseen_corridors", b"unseen_corridors", "unseen_share", b"unseen_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicySupport: _TypeAlias = PolicySupport  # noqa: Y015
+
+@_typing.final
+class PolicyEvaluation(_message.Message):
+    """PolicyEvaluation is what a candidate would have been worth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    DECISION_COUNT_FIELD_NUMBER: _builtins.int
+    CUSTOMER_COUNT_FIELD_NUMBER: _builtins.int
+    UNJUDGED_COUNT_FIELD_NUMBER: _builtins.int
+    OTHER_FEATURES_COUNT_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    LOGGED_FIELD_NUMBER: _builtins.int
+    INVERSE_PROPENSITY_FIELD_NUMBER: _builtins.int
+    SELF_NORMALIZED_FIELD_NUMBER: _builtins.int
+    DOUBLY_ROBUST_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    DETECTABLE_GAIN_FIELD_NUMBER: _builtins.int
+    DECISIONS_NEEDED_FIELD_NUMBER: _builtins.int
+    POWER_SENTENCE_FIELD_NUMBER: _builtins.int
+    accepted: _builtins.bool
+    """Whether there is no reason to refuse it."""
+    decision_count: _builtins.int
+    """Decisions that it was judged by: of a known outcome that says something of the corridor."""
+    customer_count: _builtins.int
+    """Whose they are."""
+    unjudged_count: _builtins.int
+    """Decisions of the window that were left out: not decided yet, blocked, the customer's own error, never
+    sent.
+    """
+    other_features_count: _builtins.int
+    """Decisions that were left out because they are of a release with other features."""
+    truncated: _builtins.bool
+    """Whether the window has more decisions than were asked for: the newest were taken."""
+    confidence: _builtins.float
+    """Of each interval: 0.95, or more with several looks."""
+    expected: _builtins.float
+    """What routing's own scores alone expect."""
+    detectable_gain: _builtins.float
+    """The smallest true gain that so many decisions would show with a probability of 0.8."""
+    decisions_needed: _builtins.float
+    """How many decisions would show the estimated gain. Unset if there is none."""
+    power_sentence: _builtins.str
+    """The same as a sentence."""
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRefusal]:
+        """The reasons, in the order of their numbers."""
+
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first of these decisions was taken. Unset without any."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last one was."""
+
+    @_builtins.property
+    def logged(self) -> Global___PolicyEstimate:
+        """What was done. This and all below is unset, or 0, if too few decisions are there for any estimate."""
+
+    @_builtins.property
+    def inverse_propensity(self) -> Global___PolicyEstimate:
+        """By inverse propensity."""
+
+    @_builtins.property
+    def self_normalized(self) -> Global___PolicyEstimate:
+        """The same, normalised by the weights."""
+
+    @_builtins.property
+    def doubly_robust(self) -> Global___PolicyEstimate:
+        """Doubly robust: what the verdict is by."""
+
+    @_builtins.property
+    def gain(self) -> Global___PolicyEstimate:
+        """The candidate less what was done, doubly robust."""
+
+    @_builtins.property
+    def support(self) -> Global___PolicySupport:
+        """What the estimates rest on."""
+
+    def __init__(
+        self,
+        *,
+        accepted: _builtins.bool = ...,
+        refusals: _abc.Iterable[Global___PolicyRefusal] | None = ...,
+        decision_count: _builtins.int = ...,
+        customer_count: _builtins.int = ...,
+        unjudged_count: _builtins.int = ...,
+        other_features_count: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        confidence: _builtins.float = ...,
+        logged: Global___PolicyEstimate | None = ...,
+        inverse_propensity: Global___PolicyEstimate | None = ...,
+        self_normalized: Global___PolicyEstimate | None = ...,
+        doubly_robust: Global___PolicyEstimate | None = ...,
+        gain: Global___PolicyEstimate | None = ...,
+        expected: _builtins.float = ...,
+        support: Global___PolicySupport | None = ...,
+        detectable_gain: _builtins.float = ...,
+        decisions_needed: _builtins.float | None = ...,
+        power_sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed", "decisions_needed", b"decisions_needed", "doubly_robust", b"doubly_robust", "first_time", b"first_time", "gain", b"gain", "inverse_propensity", b"inverse_propensity", "last_time", b"last_time", "logged", b"logged", "self_normalized", b"self_normalized", "support", b"support"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed", "accepted", b"accepted", "confidence", b"confidence", "customer_count", b"customer_count", "decision_count", b"decision_count", "decisions_needed", b"decisions_needed", "detectable_gain", b"detectable_gain", "doubly_robust", b"doubly_robust", "expected", b"expected", "first_time", b"first_time", "gain", b"gain", "inverse_propensity", b"inverse_propensity", "last_time", b"last_time", "logged", b"logged", "other_features_count", b"other_features_count", "power_sentence", b"power_sentence", "refusals", b"refusals", "self_normalized", b"self_normalized", "support", b"support", "truncated", b"truncated", "unjudged_count", b"unjudged_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__decisions_needed: _TypeAlias = _typing.Literal["decisions_needed"]  # noqa: Y015
+    _WhichOneofArgType__decisions_needed: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decisions_needed) -> _WhichOneofReturnType__decisions_needed | None: ...
+
+Global___PolicyEvaluation: _TypeAlias = PolicyEvaluation  # noqa: Y015

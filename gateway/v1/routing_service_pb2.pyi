@@ -49,18 +49,26 @@ class ExplainRoutingResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DECISION_FIELD_NUMBER: _builtins.int
+    FAILOVERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _routing_pb2.RoutingDecision:
-        """As it was written with the payment, with what became of it."""
+        """As it was written with the payment, with what became of it. Unset if the payment had no choice at first."""
+
+    @_builtins.property
+    def failovers(self) -> _containers.RepeatedCompositeFieldContainer[_routing_pb2.RoutingDecision]:
+        """Choices among corridors that it had not tried, each after one that did not charge it, in their order.
+        `rules_corridor` is the one that the rules of failover would have gone on to.
+        """
 
     def __init__(
         self,
         *,
         decision: _routing_pb2.RoutingDecision | None = ...,
+        failovers: _abc.Iterable[_routing_pb2.RoutingDecision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "failovers", b"failovers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,6 +245,90 @@ class RollBackModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollBackModelResponse: _TypeAlias = RollBackModelResponse  # noqa: Y015
+
+@_typing.final
+class EvaluatePolicyRequest(_message.Message):
+    """EvaluatePolicyRequest names a candidate, and the decisions that it is judged by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    RECORDED_ROUTING_FIELD_NUMBER: _builtins.int
+    OPERATORS_ORDER_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MAX_DECISIONS_FIELD_NUMBER: _builtins.int
+    LOOKS_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """A model that is kept, 64 hexadecimal digits: as it was then, with the operators' present terms. It is
+    refused where it has learnt from the window.
+    """
+    max_decisions: _builtins.int
+    """The newest decisions of the window, at most this many. 0 means 20,000; at most 100,000."""
+    looks: _builtins.int
+    """How many candidates are, or were, judged by the same decisions, this one included: they share the
+    confidence of 95 %. 0 means 1; at most 1,000.
+    """
+    @_builtins.property
+    def recorded_routing(self) -> _routing_pb2.RecordedRouting:
+        """Routing as it decided at the time, also where its choice was not followed: learning as it went."""
+
+    @_builtins.property
+    def operators_order(self) -> _routing_pb2.OperatorsOrder:
+        """The operators' order alone."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Decisions since then; 7 days ago if unset, at most 90 days ago."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Decisions before then, which is after `start_time`; now if unset."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        recorded_routing: _routing_pb2.RecordedRouting | None = ...,
+        operators_order: _routing_pb2.OperatorsOrder | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        max_decisions: _builtins.int = ...,
+        looks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "end_time", b"end_time", "model_version", b"model_version", "operators_order", b"operators_order", "recorded_routing", b"recorded_routing", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "end_time", b"end_time", "looks", b"looks", "max_decisions", b"max_decisions", "model_version", b"model_version", "operators_order", b"operators_order", "recorded_routing", b"recorded_routing", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_candidate: _TypeAlias = _typing.Literal["model_version", "recorded_routing", "operators_order"]  # noqa: Y015
+    _WhichOneofArgType_candidate: _TypeAlias = _typing.Literal["candidate", b"candidate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_candidate) -> _WhichOneofReturnType_candidate | None: ...
+
+Global___EvaluatePolicyRequest: _TypeAlias = EvaluatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class EvaluatePolicyResponse(_message.Message):
+    """EvaluatePolicyResponse carries the judgement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def evaluation(self) -> _routing_pb2.PolicyEvaluation:
+        """What the candidate would have been worth, and whether that is enough."""
+
+    def __init__(
+        self,
+        *,
+        evaluation: _routing_pb2.PolicyEvaluation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluatePolicyResponse: _TypeAlias = EvaluatePolicyResponse  # noqa: Y015
 
 @_typing.final
 class GetRoutingReportRequest(_message.Message):

@@ -57,6 +57,11 @@ class RoutingServiceStub:
                 request_serializer=gateway_dot_v1_dot_routing__service__pb2.RollBackModelRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_routing__service__pb2.RollBackModelResponse.FromString,
                 _registered_method=True)
+        self.EvaluatePolicy = channel.unary_unary(
+                '/gateway.v1.RoutingService/EvaluatePolicy',
+                request_serializer=gateway_dot_v1_dot_routing__service__pb2.EvaluatePolicyRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_routing__service__pb2.EvaluatePolicyResponse.FromString,
+                _registered_method=True)
         self.GetRoutingReport = channel.unary_unary(
                 '/gateway.v1.RoutingService/GetRoutingReport',
                 request_serializer=gateway_dot_v1_dot_routing__service__pb2.GetRoutingReportRequest.SerializeToString,
@@ -101,6 +106,15 @@ class RoutingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluatePolicy(self, request, context):
+        """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
+        came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
+        caller after the other: give it a deadline of minutes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRoutingReport(self, request, context):
         """GetRoutingReport counts what was decided and what came of it.
         """
@@ -130,6 +144,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.RollBackModel,
                     request_deserializer=gateway_dot_v1_dot_routing__service__pb2.RollBackModelRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_routing__service__pb2.RollBackModelResponse.SerializeToString,
+            ),
+            'EvaluatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluatePolicy,
+                    request_deserializer=gateway_dot_v1_dot_routing__service__pb2.EvaluatePolicyRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_routing__service__pb2.EvaluatePolicyResponse.SerializeToString,
             ),
             'GetRoutingReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRoutingReport,
@@ -248,6 +267,33 @@ class RoutingService:
             '/gateway.v1.RoutingService/RollBackModel',
             gateway_dot_v1_dot_routing__service__pb2.RollBackModelRequest.SerializeToString,
             gateway_dot_v1_dot_routing__service__pb2.RollBackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.RoutingService/EvaluatePolicy',
+            gateway_dot_v1_dot_routing__service__pb2.EvaluatePolicyRequest.SerializeToString,
+            gateway_dot_v1_dot_routing__service__pb2.EvaluatePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,11 @@ class RoutingServiceStub:
     """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
     named. Nothing has to be shown for it.
     """
+    EvaluatePolicy: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.EvaluatePolicyRequest, _routing_service_pb2.EvaluatePolicyResponse]
+    """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
+    came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
+    caller after the other: give it a deadline of minutes.
+    """
     GetRoutingReport: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.GetRoutingReportRequest, _routing_service_pb2.GetRoutingReportResponse]
     """GetRoutingReport counts what was decided and what came of it."""
 
@@ -74,6 +79,11 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     RollBackModel: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.RollBackModelRequest, _routing_service_pb2.RollBackModelResponse]  # type: ignore[assignment]
     """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
     named. Nothing has to be shown for it.
+    """
+    EvaluatePolicy: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.EvaluatePolicyRequest, _routing_service_pb2.EvaluatePolicyResponse]  # type: ignore[assignment]
+    """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
+    came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
+    caller after the other: give it a deadline of minutes.
     """
     GetRoutingReport: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.GetRoutingReportRequest, _routing_service_pb2.GetRoutingReportResponse]  # type: ignore[assignment]
     """GetRoutingReport counts what was decided and what came of it."""
@@ -120,6 +130,17 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_routing_service_pb2.RollBackModelResponse, _abc.Awaitable[_routing_service_pb2.RollBackModelResponse]]:
         """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
         named. Nothing has to be shown for it.
+        """
+
+    @_abc_1.abstractmethod
+    def EvaluatePolicy(
+        self,
+        request: _routing_service_pb2.EvaluatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_routing_service_pb2.EvaluatePolicyResponse, _abc.Awaitable[_routing_service_pb2.EvaluatePolicyResponse]]:
+        """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
+        came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
+        caller after the other: give it a deadline of minutes.
         """
 
     @_abc_1.abstractmethod

@@ -92,7 +92,7 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
         "ListMerchants",
         "ListOperatorActs",
         # How much routing is allowed, and what it has learnt of all merchants' payments.
-        *("GetRoutingReport", "ListModels", "PromoteModel", "RollBackModel"),
+        *("EvaluatePolicy", "GetRoutingReport", "ListModels", "PromoteModel", "RollBackModel"),
         "WatchMerchants",
         "WatchPayouts",
     }

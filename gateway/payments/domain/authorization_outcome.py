@@ -10,6 +10,7 @@ from gateway.operations.operation import (
     OperationState,
     next_attempt,
 )
+from gateway.payments.domain.card import card_of
 from gateway.payments.domain.check_outcome import DecisionContext
 from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.decline_retries import decline_step, put_back_step
@@ -125,6 +126,7 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
             str(intent.get("id") or payment.payment_intent_id),
             id_of(charge) or payment.charge_id,
             radar_outcome_of(charge),
+            card_of(charge),
         )
     return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.reason, failure)
 

@@ -23,6 +23,7 @@ from gateway.payments.domain.payment import (
     take,
 )
 from gateway.payments.domain.reconcile import Timing
+from gateway.payments.domain.routing import Router
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.payments.domain.stripe_params import authorize_params, encode, reattempt_params
 from gateway.payments.domain.unchecked import ALLOW, UNCHECKED
@@ -46,6 +47,8 @@ class DecisionContext:
     jitter: float
     # The other corridors there are.
     elsewhere: Elsewhere = NOWHERE
+    # Who orders them; None where the operators' rules alone do.
+    router: Router | None = None
 
 
 def apply_check(

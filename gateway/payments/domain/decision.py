@@ -92,6 +92,8 @@ class Decision:
     changes: tuple[Change, ...] = ()
     follow_up: Operation | None = None
     refund: Refund | None = None
+    # The row of `routing_failover`, if routing had a say in where it goes on.
+    routing: Mapping[str, Any] | None = None
 
     def then(self, change: Change | None) -> "Decision":
         """The decision with one more step of the payment, if there is one."""

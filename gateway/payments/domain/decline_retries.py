@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.operations.operation import Operation, OperationKind, OperationState
+from gateway.payments.domain.card import Card
 from gateway.payments.domain.payment import Change, Decline, Payment, take
 from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.retry_policy import DATA, earliest_within_limits, next_attempt_time
@@ -38,10 +39,11 @@ def decline_step(
     payment_intent_id: str,
     charge_id: str,
     radar_outcome: RadarOutcome | None = None,
+    card: Card | None = None,
 ) -> Change:
     """The step when an attempt was refused: the last one, or another is scheduled. Either way
-    the hold is released: the next attempt places its own. `radar_outcome` is the charge's, None
-    where it is not told yet."""
+    the hold is released: the next attempt places its own. `radar_outcome` and `card` are
+    the charge's, None where they are not told yet."""
     due = None
     if payment.state in (PaymentState.AUTHORIZING, PaymentState.PROCESSING):
         due = next_attempt_time(payment, decline, now)
@@ -55,6 +57,7 @@ def decline_step(
         charge_id=charge_id,
         radar_outcome=radar_outcome or outcome_of_same_charge(payment, charge_id),
         card_fingerprint=_fingerprint(payment, decline),
+        card=card or payment.card,
         hold_id="",
         wake_time=due,
     )

@@ -28,7 +28,7 @@ from gateway.payments.domain.payment import (
     UnavailablePolicy,
     take,
 )
-from gateway.payments.domain.routing import charge_of
+from gateway.payments.domain.routing import Choice, charge_of, may_be_routed
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.stripe_client.failover import MAX_HOPS, Elsewhere, Route
 
@@ -60,11 +60,14 @@ def next_route(payment: Payment, elsewhere: Elsewhere) -> Route | None:
 
 def fail_over(so_far: Decision, reason: str, context: DecisionContext) -> Decision | None:
     """The decision to try another corridor, whose compliance check follows at once; None if there
-    is none to try."""
+    is none to try. What comes here was not charged: routing may order those that are left."""
     payment = so_far.payment
     route = next_route(payment, context.elsewhere)
     if route is None:
         return None
+    choice = _choice(payment, route, context)
+    if choice is not None:
+        route = choice.route
     moved = take(
         payment,
         Transition.FAILED_OVER,
@@ -76,7 +79,17 @@ def fail_over(so_far: Decision, reason: str, context: DecisionContext) -> Decisi
     check = check_operation(
         moved.after, derived_id("op", so_far.operation.id), context.now, CHECK_WINDOW
     )
-    return replace(so_far.then(moved), follow_up=sent(check, context.now))
+    record = choice.record if choice is not None else None
+    return replace(so_far.then(moved), follow_up=sent(check, context.now), routing=record)
+
+
+def _choice(payment: Payment, route: Route, context: DecisionContext) -> Choice | None:
+    """What routing says of where the payment goes on instead of by the rules' `route`. What comes
+    home has no choice, nor has what may not be routed at all."""
+    router = context.router
+    if router is None or route.corridor == payment.home.corridor or not may_be_routed(payment):
+        return None
+    return router.choose_next(payment, context.elsewhere, _tried(payment), context.now)
 
 
 def not_sent(so_far: Decision, reason: str, context: DecisionContext) -> Decision:

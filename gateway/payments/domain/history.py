@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from gateway.payments.domain.card import Card
+
 # How many of the newest payments of a customer, and of a card, are looked at: more than any bucket
 # needs, so that the read is as short for a busy one.
 MAX_COUNTED = 100
@@ -66,6 +68,10 @@ class Past:
     velocity: Velocity = Velocity()
     # Whether anything was captured.
     has_paid: bool = False
+    # Whether anything was declined within the hour.
+    declined: bool = False
+    # Whether Radar has rated any of it: without that, nothing risky is known and nothing harmless.
+    rated: bool = False
     # When the last payment was made whose risk Radar rated elevated or highest, and highest.
     elevated_time: datetime | None = None
     highest_time: datetime | None = None
@@ -78,3 +84,5 @@ class PaymentHistory:
 
     customer: Past = Past()
     card: Past = Past()
+    # What kind of card that is, by the newest charge that Stripe has told it with.
+    kind_of_card: Card | None = None

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.money import PartOfMinorUnitError, from_stripe
+from gateway.payments.domain.card import Card, card_of
 from gateway.payments.domain.payment import Decline, NextAction
 from gateway.payments.domain.radar import RadarOutcome, card_fingerprint_of, radar_outcome_of
 from gateway.stripe_times import made_time, time_of
@@ -53,6 +54,7 @@ class IntentSnapshot:
     # Of the charge, and of its card, if it is expanded.
     radar_outcome: RadarOutcome | None = None
     card_fingerprint: str = ""
+    card: Card | None = None
 
 
 class UnreadableIntentError(Exception):
@@ -103,6 +105,7 @@ def read_intent(intent: Mapping[str, Any]) -> IntentSnapshot:
         effective_time=_effective_time(intent, charge, status),
         radar_outcome=radar_outcome_of(charge),
         card_fingerprint=card_fingerprint_of(charge),
+        card=card_of(charge),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from gateway.payments.domain.card import Card
 from gateway.payments.domain.payment_methods import MandateAcceptance, PaymentMethodType
 from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.states import HOLDING, PaymentState, Transition, state_after
@@ -206,6 +207,8 @@ class Payment:
     radar_outcome: RadarOutcome | None = None
     # Stripe's name of the card number that was charged last, whatever its token.
     card_fingerprint: str = ""
+    # What kind of card that was; None until Stripe has told.
+    card: Card | None = None
     # None until it was decided, which happens once.
     three_d_secure: ThreeDSecure | None = None
     decline: Decline | None = None

@@ -7,6 +7,7 @@ Stripe's objects only move forward, and so does `reconcile`.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from gateway.payments.domain.card import Card
 from gateway.payments.domain.decline_retries import decline_step, outcome_of_same_charge
 from gateway.payments.domain.intents import IntentSnapshot, IntentStatus
 from gateway.payments.domain.payment import Change, Payment, take
@@ -127,10 +128,15 @@ def covers(payment: Payment, seen: IntentSnapshot) -> bool:
 
 
 def radar_step(
-    payment: Payment, charge_id: str, outcome: RadarOutcome | None, now: datetime
+    payment: Payment,
+    charge_id: str,
+    outcome: RadarOutcome | None,
+    now: datetime,
+    card: Card | None = None,
 ) -> Change | None:
-    """The step by which Radar's outcome of the payment's charge becomes known after the charge
-    itself, or another than it was; None if there is nothing new, or the charge is not its own.
+    """The step by which Radar's outcome of the payment's charge, and the kind of its card, become
+    known after the charge itself, or the outcome is another than it was; None if there is nothing
+    new, or the charge is not its own.
 
     While an operation asks for the money its answer is waited for: it is about a later charge.
     """
@@ -138,7 +144,8 @@ def radar_step(
         return None
     if not allows(payment.state, Transition.RADAR_OUTCOME_KNOWN):
         return None
-    return take(payment, Transition.RADAR_OUTCOME_KNOWN, now, radar_outcome=outcome)
+    values = {"radar_outcome": outcome, "card": card or payment.card}
+    return take(payment, Transition.RADAR_OUTCOME_KNOWN, now, **values)
 
 
 def capture_wake_time(capture_before: datetime, now: datetime) -> datetime:
@@ -240,7 +247,7 @@ def _declined(
             # Seen before the present attempt was made, and told late.
             return None
     change = decline_step(
-        payment, seen.decline, now, seen.payment_intent_id, charge_id, seen.radar_outcome
+        payment, seen.decline, now, seen.payment_intent_id, charge_id, seen.radar_outcome, seen.card
     )
     return replace(change, effective_time=seen.effective_time)
 
@@ -268,6 +275,7 @@ def _step(
         charge_id=charge_id,
         radar_outcome=seen.radar_outcome or outcome_of_same_charge(payment, charge_id),
         card_fingerprint=seen.card_fingerprint or payment.card_fingerprint,
+        card=seen.card or payment.card,
         **values,
     )
     return replace(change, effective_time=seen.effective_time)

@@ -3,7 +3,7 @@
 Who chooses stands behind `Router`; without one the operators' rules are all there is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,8 +18,8 @@ QUEUE_AHEAD = "QUEUE_AHEAD"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What routing says of a new payment: by which route, and the record of why, as the row of
-    `routing_decision` that is written with the payment."""
+    """What routing says of a payment: by which route, and the record of why, as the row of
+    `routing_decision` that is written with the payment, or of `routing_failover`."""
 
     route: Route
     record: Mapping[str, Any]
@@ -30,6 +30,13 @@ class Router(Protocol):
 
     async def choose(self, payment: Payment, elsewhere: Elsewhere) -> Choice | None:
         """What it says of a payment that is not written yet; None if the rules say all."""
+        ...
+
+    def choose_next(
+        self, payment: Payment, elsewhere: Elsewhere, tried: Sequence[str], now: datetime
+    ) -> Choice | None:
+        """By which corridor that was not tried a payment goes on that certainly was not charged;
+        None if the rules say it. It waits for nobody: the row is of `routing_failover`."""
         ...
 
     def under_way(self, payment: Payment) -> AbstractContextManager[None]:

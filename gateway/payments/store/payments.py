@@ -27,6 +27,7 @@ from gateway.payments.store.schema import (
     REFUND,
     REQUEST,
     ROUTING_DECISION,
+    ROUTING_FAILOVER,
 )
 
 # More than a payment can have: those made outside the engine come on top.
@@ -131,6 +132,11 @@ async def add_payment(connection: AsyncConnection, payment: Payment) -> None:
 async def add_routing_decision(connection: AsyncConnection, record: Mapping[str, Any]) -> None:
     """Inserts the record of where a new payment is charged, and why."""
     await connection.execute(upsert(ROUTING_DECISION).on_conflict_do_nothing(), dict(record))
+
+
+async def add_routing_failover(connection: AsyncConnection, record: Mapping[str, Any]) -> None:
+    """Inserts the record of where a payment goes on that was not charged, and why."""
+    await connection.execute(upsert(ROUTING_FAILOVER).on_conflict_do_nothing(), dict(record))
 
 
 async def save_payment(connection: AsyncConnection, payment: Payment) -> None:

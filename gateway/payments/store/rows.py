@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from gateway.payments.domain.card import Card
 from gateway.payments.domain.payment import (
     CaptureMethod,
     Change,
@@ -33,7 +34,7 @@ _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
 _REFUND_FIELDS = tuple(field.name for field in fields(Refund))
 _JSON_FIELDS = (
     *("decline", "failure", "next_action", "compliance", "mandate_acceptance"),
-    *("radar_outcome", "three_d_secure"),
+    *("radar_outcome", "three_d_secure", "card"),
 )
 
 
@@ -68,6 +69,7 @@ def payment_of(row: Any) -> Payment:
         values["decline_retry"] = DeclineRetry(row.decline_retry["max_attempts"], within)
     outcome = row.radar_outcome
     values["radar_outcome"] = RadarOutcome(**outcome) if outcome else None
+    values["card"] = Card(**row.card) if row.card else None
     asked = row.three_d_secure
     values["three_d_secure"] = ThreeDSecure(**asked) if asked else None
     values["decline"] = Decline(**row.decline) if row.decline else None

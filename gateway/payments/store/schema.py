@@ -1,5 +1,7 @@
 """The tables as SQLAlchemy sees them; the migrations make them."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -76,6 +78,7 @@ PAYMENT = Table(
     Column("hold_id", Text),
     Column("radar_outcome", _JSON),
     Column("card_fingerprint", Text),
+    Column("card", _JSON),
     Column("three_d_secure", _JSON),
     Column("decline", _JSON),
     Column("failure", _JSON),
@@ -158,29 +161,47 @@ EVENT = Table(
     Column("record_time", _TIME),
 )
 
+
+def _choice_columns() -> list[Column[Any]]:
+    """What routing believed, drew and did."""
+    return [
+        Column("merchant_id", Text),
+        Column("mode", Text),
+        Column("arm", Text),
+        Column("share", Double),
+        Column("corridor", Text),
+        Column("propensity", Double),
+        Column("action", Text),
+        Column("seed", BigInteger),
+        Column("explored", Boolean),
+        Column("model_version", Text),
+        Column("policy_hash", Text),
+        Column("features_hash", Text),
+        Column("region", Text),
+        Column("network", Text),
+        Column("slots", _JSON),
+        Column("scores", _JSON),
+        Column("excluded", _JSON),
+        Column("decide_time", _TIME),
+    ]
+
+
 # Written with a payment that routing had a say about; `gateway/routing_service` learns from it.
 ROUTING_DECISION = Table(
     "routing_decision",
     _metadata,
     Column("payment_id", Text, primary_key=True),
-    Column("merchant_id", Text),
-    Column("mode", Text),
-    Column("arm", Text),
-    Column("share", Double),
-    Column("corridor", Text),
-    Column("propensity", Double),
-    Column("action", Text),
-    Column("seed", BigInteger),
-    Column("explored", Boolean),
-    Column("model_version", Text),
-    Column("policy_hash", Text),
-    Column("features_hash", Text),
-    Column("region", Text),
-    Column("network", Text),
-    Column("slots", _JSON),
-    Column("scores", _JSON),
-    Column("excluded", _JSON),
-    Column("decide_time", _TIME),
+    *_choice_columns(),
+)
+
+# The same of where a payment went on that was not charged where it was; `hop` is how many
+# corridors it had left by then.
+ROUTING_FAILOVER = Table(
+    "routing_failover",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("hop", Integer, primary_key=True),
+    *_choice_columns(),
 )
 
 # What CreatePayment wrote never changes.

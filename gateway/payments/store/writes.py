@@ -94,10 +94,11 @@ Writes = NewPayment | Progress | News
 
 def is_grouped(decision: Decision) -> bool:
     """Whether all that a decision writes is what a `Progress` has: a refund, the history of a
-    card's declines and a bank debit that was paid are written by the general path."""
-    return decision.operation.kind is not OperationKind.REFUND and not any(
-        change.is_decline or change.settles_debit for change in decision.changes
-    )
+    card's declines, a bank debit that was paid and what routing said of a failover are written by
+    the general path."""
+    if decision.operation.kind is OperationKind.REFUND or decision.routing is not None:
+        return False
+    return not any(change.is_decline or change.settles_debit for change in decision.changes)
 
 
 def encode(parts: Sequence[Writes]) -> str:

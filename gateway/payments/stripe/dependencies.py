@@ -70,7 +70,7 @@ class Dependencies:
 
     def decision_context(self, now: datetime, jitter: float) -> DecisionContext:
         """What a decision made at that time needs to know."""
-        return DecisionContext(now, self._timing, jitter, self.elsewhere)
+        return DecisionContext(now, self._timing, jitter, self.elsewhere, self._router)
 
     async def send(
         self, payment: Payment, operation: Operation, *, resend: bool

@@ -315,7 +315,7 @@ class PaymentEvents:
             )
             if change is None:
                 # Stripe's answer to a decline names the charge, and not what Radar made of it.
-                change = radar_step(payment, seen.charge_id, seen.radar_outcome, now)
+                change = radar_step(payment, seen.charge_id, seen.radar_outcome, now, seen.card)
             if change is None:
                 return
             if change.moves_money and not await self._may_book(connection, payment, change):

@@ -2,24 +2,21 @@
 
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from gateway.payments.domain.decision import CheckReply
 from gateway.payments.domain.history import PaymentHistory
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.three_d_secure import Rules, decide, may_ask, needs_history
 from gateway.payments.domain.unchecked import ALLOW, UNCHECKED
-from gateway.payments.store.history import history_of
+from gateway.payments.store.history import PastPayments
 from runtime.clock import Clock
 
 
 class ThreeDSecureRules:
     """Applies the rules; what came before a payment is read only where they need it."""
 
-    def __init__(self, engine: AsyncEngine, rules: Rules, clock: Clock) -> None:
+    def __init__(self, past: PastPayments, rules: Rules, clock: Clock) -> None:
         """Without rules nothing is asked for, and nothing is read."""
-        # One read needs no transaction around it.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._past = past
         self._rules = rules
         self._clock = clock
 
@@ -31,6 +28,5 @@ class ThreeDSecureRules:
         now = self._clock.now()
         history: PaymentHistory | None = None
         if needs_history(self._rules, payment):
-            async with self._engine.connect() as connection:
-                history = await history_of(connection, payment, now)
+            history = await self._past.of(payment, now)
         return replace(reply, three_d_secure=decide(self._rules, payment, history, now))

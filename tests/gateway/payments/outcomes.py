@@ -13,6 +13,7 @@ from gateway.payments.domain.decision import Decision, StripeReply
 from gateway.payments.domain.payment import Change, Decline, NextAction, Payment
 from gateway.payments.domain.reconcile import Timing
 from gateway.payments.domain.refund import Refund, RefundState
+from gateway.payments.domain.routing import Router
 from gateway.payments.domain.states import HOLDING, PaymentState
 from gateway.stripe_client.failover import Elsewhere, Route, Terms
 from gateway.stripe_client.outcome import Failure, NotSentReason, Outcome, OutcomeClass
@@ -117,9 +118,11 @@ ASKED_REFUND = Refund(
 )
 
 
-def context(now: datetime = NOW, elsewhere: Elsewhere = NOWHERE) -> DecisionContext:
+def context(
+    now: datetime = NOW, elsewhere: Elsewhere = NOWHERE, router: Router | None = None
+) -> DecisionContext:
     """What is decided with: times that are nobody's default."""
-    return DecisionContext(now, TIMING, JITTER, elsewhere)
+    return DecisionContext(now, TIMING, JITTER, elsewhere, router)
 
 
 def with_backup(available: Callable[[str], bool] = lambda _corridor: True) -> DecisionContext:

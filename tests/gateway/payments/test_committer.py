@@ -14,6 +14,7 @@ from gateway.bookkeeping.reporting import CHANNEL, booking_state
 from gateway.operations import store as operation_store
 from gateway.operations.operation import Operation, OperationState, decided
 from gateway.operations.store import FIXED_OF_OPERATION, OPERATION
+from gateway.payments.domain.card import Card
 from gateway.payments.domain.money_facts import ChargeFee, fee_facts, fee_step
 from gateway.payments.domain.payment import (
     ComplianceRecord,
@@ -85,6 +86,7 @@ async def test_whatever_a_payment_can_hold_is_stored_as_the_general_path_stores_
         "fee_currency": "USD",
         "radar_outcome": RadarOutcome("blocked", "highest", 0, reason="rule"),
         "card_fingerprint": "fp_1",
+        "card": Card("visa", "credit", "DE"),
         "three_d_secure": ThreeDSecure("any", "large"),
     }
     change = take(payment, Transition.COMPLIANCE_ALLOWED, NOW, **values)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import DATABASE_ROLE
+from gateway.payments.domain.card import Card
 from gateway.payments.domain.history import (
     MAX_COUNTED,
     Bucket,
@@ -22,14 +23,16 @@ from gateway.payments.domain.history import (
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.radar import RadarOutcome
 from gateway.payments.domain.states import PaymentState
+from gateway.payments.store import history
 from gateway.payments.store import payments as store
-from gateway.payments.store.history import history_of
+from gateway.payments.store.history import KEPT_FOR, MAX_KEPT, PastPayments, history_of
 from runtime.postgres import create_engine
 from tests.gateway.payments.test_states import new_payment
 from tests.history_copies import copy_rows, never_analyse, rows_read
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+KINDS = (Card("visa", "credit", "DE"), Card("amex", "", "US"))
 LEVELS = ("normal", "elevated", "highest", "not_assessed")
 # The customer, the card and the token, each read no further; and the rows that statistics need.
 MOST_ROWS = 2 * MAX_COUNTED + 10
@@ -83,7 +86,10 @@ def expected(payment: Payment, others: Iterable[Payment]) -> PaymentHistory:
     card = newest.card_fingerprint if newest is not None else None
     customers = [b for b in before if payment.customer_id and b.customer_id == payment.customer_id]
     cards = [b for b in before if card and b.card_fingerprint == card]
-    return PaymentHistory(past_of(customers), past_of(cards))
+    told = [other for other in cards if other.card is not None]
+    latest = max(told, key=lambda other: (other.create_time, other.id), default=None)
+    kind = latest.card if latest is not None else None
+    return PaymentHistory(past_of(customers), past_of(cards), kind)
 
 
 def past_of(payments: list[Payment]) -> Past:
@@ -108,6 +114,12 @@ def past_of(payments: list[Payment]) -> Past:
     return Past(
         Velocity(within(1), within(24), within(24 * 7)),
         has_paid=any(payment.captured_minor > 0 for payment in payments),
+        declined=any(
+            payment.decline_count > 0
+            for payment in payments
+            if payment.create_time > NOW - timedelta(hours=1)
+        ),
+        rated=last("normal", "elevated", "highest") is not None,
         elevated_time=last("elevated", "highest"),
         highest_time=last("highest"),
     )
@@ -130,6 +142,8 @@ def drawn(seed: int) -> list[Payment]:
                 payment_method=draw.choice(("pm_1", "pm_2", "pm_3")),
                 card_fingerprint=draw.choice(("", "fp_1", "fp_2")),
                 radar_outcome=draw.choice((None, RadarOutcome("authorized", level))),
+                decline_count=draw.choice((0, 0, 0, 1)),
+                card=draw.choice((None, *KINDS)),
                 state=PaymentState.SUCCEEDED if paid else PaymentState.DECLINED,
                 captured_minor=1 if paid else 0,
             )
@@ -207,3 +221,34 @@ async def test_a_long_history_is_not_read(database_url: str) -> None:
             assert 0 < read <= MOST_ROWS, (statistics, read)
             assert await look(stranger, Bucket.NONE) == 0, statistics
             connection.execute("ANALYZE")
+
+
+async def test_what_came_before_is_read_once_for_all_who_ask(engine: AsyncEngine) -> None:
+    """Of a payment with the same token, for a moment; the oldest are forgotten first."""
+    asking = made(9_999, timedelta(0))
+    nothing = PaymentHistory()
+    past = PastPayments(engine)
+    assert past.kept(asking) is None
+    assert await past.of(asking, NOW) == past.kept(asking) == nothing
+    earlier = made(1, timedelta(minutes=1), card_fingerprint="fp_1", card=KINDS[0])
+    async with engine.begin() as connection:
+        await store.add_payment(connection, earlier)
+    assert await past.of(asking, NOW + KEPT_FOR) == nothing
+    there = await past.of(replace(asking, payment_method="pm_other"), NOW)
+    assert (there.customer.velocity.hour, there.card) == (Bucket.ONE, Past())
+    assert (await past.of(asking, NOW + KEPT_FOR + MICROSECOND)).kind_of_card == KINDS[0]
+    kept = past.kept(asking)
+    assert kept is not None
+    assert kept.kind_of_card == KINDS[0]
+
+
+async def test_the_pasts_of_few_payments_are_kept(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MAX_KEPT == 1_000
+    monkeypatch.setattr(history, "MAX_KEPT", 2)
+    past = PastPayments(engine)
+    first, second, third = (made(number, timedelta(0)) for number in range(3))
+    for payment in (first, second, third):
+        await past.of(payment, NOW)
+    assert [past.kept(each) is None for each in (first, second, third)] == [True, False, False]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.payments.domain.card import Card, card_of
 from gateway.payments.domain.intents import read_intent
 from gateway.payments.domain.radar import RadarOutcome, card_fingerprint_of, radar_outcome_of
 from gateway.payments.domain.reconcile import Timing, radar_step, reconcile
@@ -131,8 +132,33 @@ def test_cards_alone_have_a_fingerprint(details: Any, fingerprint: str) -> None:
     assert card_fingerprint_of({"payment_method_details": details}) == fingerprint
 
 
+CARD = {"brand": "mastercard", "network": "visa", "funding": "debit", "country": "DE"}
+KIND = Card("visa", "debit", "DE")
+
+
+@pytest.mark.parametrize(
+    ("charge", "kind"),
+    [
+        ({"payment_method_details": {"card": CARD}}, KIND),
+        # Of a charge that no network was asked for, the brand says it.
+        (
+            {"payment_method_details": {"card": {**CARD, "network": None}}},
+            Card("mastercard", "debit", "DE"),
+        ),
+        ({"payment_method_details": {"card": {"country": "DE"}}}, Card(country="DE")),
+        ({"payment_method_details": {"card": {"brand": None}}}, None),
+        ({"payment_method_details": {"sepa_debit": {"country": "DE"}}}, None),
+        ({"payment_method_details": None}, None),
+        ("ch_1", None),
+        (None, None),
+    ],
+)
+def test_what_kind_of_card_a_charge_is_of(charge: Any, kind: Card | None) -> None:
+    assert card_of(charge) == kind
+
+
 def test_an_intent_brings_what_was_made_of_its_charge() -> None:
-    details = {"type": "card", "card": {"fingerprint": "fp_1"}}
+    details = {"type": "card", "card": {"fingerprint": "fp_1", **CARD}}
     charge = {"id": "ch_1", "outcome": BLOCKED, "payment_method_details": details}
     intent = {
         "id": "pi_1",
@@ -147,6 +173,7 @@ def test_an_intent_brings_what_was_made_of_its_charge() -> None:
     step = reconcile(payment, seen, NOW, Timing(), decided=True)
     assert step is not None
     assert (step.after.radar_outcome, step.after.card_fingerprint) == (READ, "fp_1")
+    assert seen.card == step.after.card == KIND
 
 
 KNOWS = {
@@ -171,6 +198,12 @@ def test_what_comes_after_the_charge_is_a_step_that_changes_nothing_else(
     assert step.transition is Transition.RADAR_OUTCOME_KNOWN
     revision = payment.revision + 1
     assert step.after == replace(payment, radar_outcome=READ, revision=revision, update_time=NOW)
+    with_card = radar_step(payment, "ch_1", READ, NOW, KIND)
+    assert with_card is not None
+    assert with_card.after == replace(step.after, card=KIND)
+    later = radar_step(with_card.after, "ch_1", replace(READ, reason="rule"), NOW)
+    assert later is not None
+    assert later.after.card == KIND
     # Seen again, nothing is new; of another charge, nothing is its own.
     assert radar_step(step.after, "ch_1", READ, NOW) is None
     assert radar_step(payment, "ch_2", READ, NOW) is None

@@ -124,3 +124,22 @@ def test_an_impossible_context(change: dict[str, int], named: str) -> None:
 def test_a_vocabulary_that_cannot_be(values: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="region"):
         Vocabulary(region=values)
+
+
+@settings(max_examples=40)
+@given(contexts)
+def test_slots_say_what_buckets_a_payment_was_in(context: Context) -> None:
+    slots = SPACE.slots(context)
+    again = SPACE.context_in(slots, context.amount_minor)
+    assert SPACE.buckets(again) == SPACE.buckets(context)
+    assert again.region == (
+        context.region if context.region in SPACE.vocabulary.region else "OTHER"
+    )
+
+
+def test_slots_of_something_else_are_no_payment() -> None:
+    slots = SPACE.slots(CONTEXT)
+    with pytest.raises(ValueError, match="amount"):
+        SPACE.context_in(slots, 1_000_000)
+    with pytest.raises(ValueError, match="longer"):
+        SPACE.context_in(slots._replace(own=slots.own[:-1]), CONTEXT.amount_minor)

@@ -7,9 +7,11 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from gateway.payments.domain.history import PaymentHistory
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.payment_methods import PaymentMethodType
-from gateway.payments.domain.routing import come_home, may_be_routed, routed
+from gateway.payments.domain.routing import charge_of, come_home, may_be_routed, routed
+from gateway.payments.store.history import PastPayments
 from gateway.routing_service.board import STALE_AFTER, Known, ModelBoard
 from gateway.routing_service.chooser import (
     BUDGET_SECONDS,
@@ -18,7 +20,7 @@ from gateway.routing_service.chooser import (
     Budget,
     Chooser,
 )
-from gateway.routing_service.steps import Mode, Step
+from gateway.routing_service.steps import Mode, Step, arm_of, seed_of
 from gateway.routing_service.terms import RoutingTerms
 from gateway.stripe_client.failover import Elsewhere, Route, Terms
 from runtime.clock import ManualClock
@@ -31,7 +33,8 @@ TERMS = {
     "backup": Terms("backup"),
 }
 BOTH = Elsewhere(TERMS, lambda _: True)
-ANONYMOUS = new_payment(customer_id="")
+PAYMENT = new_payment()
+NOTHING = PaymentHistory()
 
 
 @pytest.fixture
@@ -45,6 +48,18 @@ def nowhere() -> AsyncEngine:
     return create_async_engine("postgresql+psycopg://127.0.0.1:1/none")
 
 
+@pytest.fixture
+def past(nowhere: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> PastPayments:
+    """Nothing came before any payment."""
+    past = PastPayments(nowhere)
+
+    async def of(_payment: Payment, _now: datetime) -> PaymentHistory:
+        return NOTHING
+
+    monkeypatch.setattr(past, "of", of)
+    return past
+
+
 def board_of(engine: AsyncEngine, clock: ManualClock, *, step: Step = Step.FULL) -> ModelBoard:
     board = ModelBoard(engine, clock)
     board.known = Known("f" * 64, leaning("backup", "default", NOW), NOW)
@@ -53,9 +68,9 @@ def board_of(engine: AsyncEngine, clock: ManualClock, *, step: Step = Step.FULL)
 
 
 def chooser_of(
-    engine: AsyncEngine, clock: ManualClock, board: ModelBoard, budget: Budget | None = None
+    past: PastPayments, clock: ManualClock, board: ModelBoard, budget: Budget | None = None
 ) -> Chooser:
-    return Chooser(engine, board, Mode.STAGED, RoutingTerms(), clock, budget)
+    return Chooser(past, board, Mode.STAGED, RoutingTerms(), clock, budget)
 
 
 def fell_back(reason: str) -> float:
@@ -63,25 +78,25 @@ def fell_back(reason: str) -> float:
 
 
 async def test_rules_decide_without_a_model_or_with_a_stale_one(
-    nowhere: AsyncEngine, clock: ManualClock
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock
 ) -> None:
     board = board_of(nowhere, clock)
-    chooser = chooser_of(nowhere, clock, board)
-    assert await chooser.choose(ANONYMOUS, BOTH) is not None
+    chooser = chooser_of(past, clock, board)
+    assert await chooser.choose(PAYMENT, BOTH) is not None
     clock.advance(STALE_AFTER + timedelta(seconds=1))
     before = fell_back("STALE")
-    assert await chooser.choose(ANONYMOUS, BOTH) is None
+    assert await chooser.choose(PAYMENT, BOTH) is None
     assert fell_back("STALE") == before + 1
     board.known = None
     before = fell_back("NO_MODEL")
-    assert await chooser.choose(ANONYMOUS, BOTH) is None
+    assert await chooser.choose(PAYMENT, BOTH) is None
     assert fell_back("NO_MODEL") == before + 1
 
 
-async def test_rules_decide_when_the_customers_payments_cannot_be_read(
+async def test_rules_decide_when_what_came_before_cannot_be_read(
     nowhere: AsyncEngine, clock: ManualClock
 ) -> None:
-    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock))
+    chooser = chooser_of(PastPayments(nowhere), clock, board_of(nowhere, clock))
     before = fell_back("NOT_READ")
     assert await chooser.choose(new_payment(), BOTH) is None
     assert fell_back("NOT_READ") == before + 1
@@ -110,35 +125,35 @@ def test_the_budget_is_of_one_decision_in_a_hundred(late: int, spent: bool) -> N
 
 
 async def test_rules_decide_while_decisions_take_too_long(
-    nowhere: AsyncEngine, clock: ManualClock
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock
 ) -> None:
     budget = Budget(timed([1.0] * MIN_TIMED), lambda: 0.0)
-    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock), budget)
+    chooser = chooser_of(past, clock, board_of(nowhere, clock), budget)
     before = fell_back("SLOW")
     for number in range(MIN_TIMED):
-        assert await chooser.choose(new_payment(id=f"pay_{number}", customer_id=""), BOTH)
-    assert await chooser.choose(ANONYMOUS, BOTH) is None
+        assert await chooser.choose(new_payment(id=f"pay_{number}"), BOTH)
+    assert await chooser.choose(PAYMENT, BOTH) is None
     assert fell_back("SLOW") == before + 1
 
 
 async def test_there_is_no_choice_with_one_corridor(
-    nowhere: AsyncEngine, clock: ManualClock
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock
 ) -> None:
-    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock))
+    chooser = chooser_of(past, clock, board_of(nowhere, clock))
     for closed in TERMS:
         elsewhere = Elsewhere(TERMS, lambda name, closed=closed: name != closed)  # type: ignore[misc]
-        assert await chooser.choose(ANONYMOUS, elsewhere) is None
+        assert await chooser.choose(PAYMENT, elsewhere) is None
     alone = Elsewhere({"default": Terms("default")}, lambda _: True)
-    assert await chooser.choose(ANONYMOUS, alone) is None
+    assert await chooser.choose(PAYMENT, alone) is None
 
 
 async def test_calls_that_hang_count_against_their_corridor_and_no_longer_than_they_do(
-    nowhere: AsyncEngine, clock: ManualClock
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock
 ) -> None:
-    chooser = chooser_of(nowhere, clock, board_of(nowhere, clock))
+    chooser = chooser_of(past, clock, board_of(nowhere, clock))
 
     async def suspicion() -> float:
-        choice = await chooser.choose(ANONYMOUS, BOTH)
+        choice = await chooser.choose(PAYMENT, BOTH)
         assert choice is not None
         (backup,) = [s for s in choice.record["scores"] if s["corridor"] == "backup"]
         return float(backup["incident"])
@@ -187,3 +202,65 @@ def test_a_routed_payment_keeps_its_home() -> None:
     assert [(left.corridor, left.reason) for left in back.left_corridors] == [
         ("backup", "QUEUE_AHEAD")
     ]
+
+
+THREE = {
+    "default": Terms(
+        "default",
+        failover_to=("backup", "third"),
+        shares_tokens_with=frozenset({"backup", "third"}),
+    ),
+    "backup": Terms("backup"),
+    "third": Terms("third"),
+}
+AWAY_FROM_HOME = Elsewhere(THREE, lambda name: name != "default")
+
+
+async def test_where_a_payment_goes_on_is_another_choice_with_its_own_draw(
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came before was read when it was new, also where it had no choice then."""
+    chooser = chooser_of(past, clock, board_of(nowhere, clock))
+    assert await chooser.choose(PAYMENT, AWAY_FROM_HOME) is None
+    monkeypatch.setattr(past, "kept", lambda _payment: NOTHING)
+    choices = []
+    for number in range(40):
+        payment = new_payment(id=f"pay_{number}")
+        choice = chooser.choose_next(payment, AWAY_FROM_HOME, ["default"], NOW)
+        assert choice == chooser.choose_next(payment, AWAY_FROM_HOME, ["default"], NOW)
+        assert choice is not None
+        record = choice.record
+        assert (record["payment_id"], record["hop"]) == (payment.id, 1)
+        assert choice.route.corridor == record["corridor"]
+        assert {score["corridor"] for score in record["scores"]} == {"backup", "third"}
+        # The operators' order draws among equals by the payment.
+        rules = AWAY_FROM_HOME.next_route(charge_of(payment), ["default"])
+        assert rules is not None
+        assert record["scores"][0]["corridor"] == rules.corridor
+        draw = f"{payment.id} 1"
+        assert (record["seed"], record["arm"]) == (seed_of(draw), arm_of(draw, record["share"]))
+        choices.append(record["corridor"])
+    # `backup` is known to be good, of `third` nothing is known.
+    assert choices.count("backup") > choices.count("third")
+
+
+async def test_where_routing_cannot_say_the_rules_say_where_a_payment_goes_on(
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = board_of(nowhere, clock)
+    chooser = chooser_of(past, clock, board)
+
+    def chosen(elsewhere: Elsewhere = AWAY_FROM_HOME, tried: tuple[str, ...] = ("default",)) -> Any:
+        return chooser.choose_next(PAYMENT, elsewhere, tried, NOW)
+
+    # Its past is not known here: another process made it.
+    assert chosen() is None
+    monkeypatch.setattr(past, "kept", lambda _payment: NOTHING)
+    assert chosen() is not None
+    # One corridor is no choice.
+    assert chosen(tried=("default", "third")) is None
+    assert chosen(Elsewhere(THREE, lambda name: name == "third")) is None
+    clock.advance(STALE_AFTER + timedelta(seconds=1))
+    assert chosen() is None
+    board.known = None
+    assert chosen() is None

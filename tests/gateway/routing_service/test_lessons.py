@@ -20,6 +20,9 @@ DECISION: Any = SimpleNamespace(
     slots={"own": [1, 2], "common": [3]},
     scores=[{"corridor": "home"}, {"corridor": "backup"}],
 )
+HOME, BACKUP = (
+    CorridorFailover(corridor=name, reason="BREAKER_OPEN") for name in ("home", "backup")
+)
 ONCE, TWICE = Attempt(1, SENT, ENDED), Attempt(2, SENT, ENDED)
 
 
@@ -92,6 +95,26 @@ def test_what_an_ending_is_put_down_to(
 )
 def test_what_is_not_decided_teaches_nothing(transition: str, seen: Payment) -> None:
     assert learnt_of(transition, seen, DECISION, ONCE, ENDED, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("transition", "seen", "ending"),
+    [
+        # It had been there before it was chosen again: what came of that is not of this choice.
+        ("failed_over", payment("backup", failovers=[HOME, BACKUP, HOME]), None),
+        ("captured", payment("backup", failovers=[HOME, BACKUP, HOME]), Ending.SUCCEEDED),
+        ("failed_over", payment("home", failovers=[HOME, BACKUP, HOME, BACKUP]), Ending.NOT_SENT),
+        # Told late: of before the choice.
+        ("failed", payment("backup", failovers=[HOME, BACKUP]), None),
+    ],
+)
+def test_a_later_choice_is_taught_by_what_came_after_it(
+    transition: str, seen: Payment, ending: Ending | None
+) -> None:
+    result = result_of(transition, seen, "backup", hop=3)
+    assert (result.ending if result is not None else None) is ending
+    learnt = learnt_of(transition, seen, DECISION, ONCE, ENDED, NOW, 3)
+    assert (learnt is not None) is (ending is not None)
 
 
 def test_events_that_are_not_looked_at_end_nothing() -> None:

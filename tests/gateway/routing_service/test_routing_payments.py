@@ -1,5 +1,6 @@
 """Payments of a running gateway: where routing sends them, and what is written of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ from compliance.v1.decision_pb2 import Verdict
 from gateway.config import GatewaySettings
 from gateway.operations import store as operation_store
 from gateway.operations.operation import Operation, OperationKind
+from gateway.payments.domain.history import PaymentHistory
+from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.routing import routed
 from gateway.payments.domain.stripe_params import authorize_params, encode
+from gateway.payments.store import history
+from gateway.payments.store.history import history_of
 from gateway.payments.store.rows import payment_row
 from gateway.routing.decision import chosen_again
+from gateway.routing.features import Context
 from gateway.routing.state import load
 from gateway.routing_service import store
 from gateway.routing_service.record import decision_of
@@ -234,3 +240,33 @@ async def test_an_unknown_outcome_keeps_its_corridor_and_is_learnt_when_it_is_de
     ]
     assert len(key["accounts"]) == 1
     assert found[payment.id].was_unknown
+
+
+async def test_what_came_before_is_read_once_for_routing_and_for_rules(
+    routed_shop: RoutedShop, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first payment with a card tells what kind of card it is; the next one knows it."""
+    read: list[str] = []
+
+    async def counted(connection: Any, payment: Payment, now: datetime) -> PaymentHistory:
+        read.append(payment.id)
+        return await history_of(connection, payment, now)
+
+    monkeypatch.setattr(history, "history_of", counted)
+    rules = tmp_path / "three_d_secure.toml"
+    rules.write_text(
+        '[[rule]]\nname = "paid-before"\nrequest = "automatic"\nfirst_payment = false\n',
+        encoding="utf-8",
+    )
+    await prefers_backup(engine)
+    async with routed_shop(three_d_secure_file=rules) as shop:
+        payments = [await shop.create() for _ in range(2)]
+        rows = await decisions(engine)
+    assert read == [payment.id for payment in payments]
+    assert payments[1].three_d_secure.rule == "paid-before"
+    first, second = (rows[payment.id] for payment in payments)
+    assert (first.region, first.network) == ("OTHER", "OTHER")
+    assert (second.region, second.network) == ("US", "VISA")
+    known = Context("US", "VISA", "CREDIT", "EUR", 2_000, 0, False, 1, False, "NORMAL")
+    expected = SPACE.buckets(replace(known, hour=second.decide_time.hour))
+    assert second.slots["common"] == list(SPACE.common.slots(expected))

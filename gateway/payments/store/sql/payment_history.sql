@@ -8,7 +8,9 @@ WITH earlier AS (
         SELECT
             p.create_time,
             p.captured_minor,
-            p.radar_outcome ->> 'risk_level' AS risk_level
+            p.decline_count,
+            p.radar_outcome ->> 'risk_level' AS risk_level,
+            NULL::jsonb AS card
         FROM payment AS p
         WHERE
             :customer_id <> ''
@@ -32,7 +34,9 @@ WITH earlier AS (
         SELECT
             p.create_time,
             p.captured_minor,
-            p.radar_outcome ->> 'risk_level' AS risk_level
+            p.decline_count,
+            p.radar_outcome ->> 'risk_level' AS risk_level,
+            p.card
         FROM payment AS p
         WHERE
             p.card_fingerprint = card.card_fingerprint
@@ -49,7 +53,10 @@ SELECT
     count(*) FILTER (WHERE create_time > :day) AS within_day,
     count(*) FILTER (WHERE create_time > :week) AS within_week,
     bool_or(captured_minor > 0) AS has_paid,
+    coalesce(bool_or(decline_count > 0) FILTER (WHERE create_time > :hour), FALSE) AS declined,
+    coalesce(bool_or(risk_level IN ('normal', 'elevated', 'highest')), FALSE) AS rated,
     max(create_time) FILTER (WHERE risk_level IN ('elevated', 'highest')) AS elevated_time,
-    max(create_time) FILTER (WHERE risk_level = 'highest') AS highest_time
+    max(create_time) FILTER (WHERE risk_level = 'highest') AS highest_time,
+    (array_agg(card ORDER BY create_time DESC) FILTER (WHERE card IS NOT NULL))[1] AS card
 FROM earlier
 GROUP BY payer

@@ -1,0 +1,228 @@
+"""Judges a candidate over decisions, in a process of its own: a hundred thousand of them take most
+of a minute of one core, and calls would wait for the interpreter.
+
+It is asked in lines of JSON: `Asked`, then a decision in each line, then an empty line; it answers
+with one line and ends. What a decision's line holds is said by `line` in store.py.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from types import SimpleNamespace
+from typing import Any
+
+from gateway.routing.attribution import Cause
+from gateway.routing.decision import Decision, decide
+from gateway.routing.evaluation import EvaluationSettings, evaluate
+from gateway.routing.evaluation_interval import MIN_CUSTOMERS
+from gateway.routing.evaluation_log import (
+    EvaluationError,
+    LoggedDecision,
+    candidate_shares,
+    logged_decision,
+)
+from gateway.routing.evaluation_verdict import Reason, judge
+from gateway.routing.features import Slots
+from gateway.routing.state import RoutingState, StateError, hash_of, load
+from gateway.routing_service.record import decision_of, features_hash, propensity_of
+from gateway.routing_service.terms import SPACE, RoutingTerms
+
+# Behind whatever serves calls on the same machine.
+NICENESS = 10
+START = "from gateway.routing_service.evaluator import serve; serve()"
+OTHER_FEATURES = "OTHER_FEATURES"
+END = b"\n"
+COLUMNS = (
+    *("customer", "merchant_id", "corridor", "share", "action", "seed", "scores", "slots"),
+    *("features_hash", "region", "network", "amount_minor", "cause", "time_s"),
+)
+"""What a decision's line is an array of."""
+
+
+Shares = Callable[[Any, Decision], Mapping[str, float]]
+"""How likely a candidate was to choose each corridor, of a decision's row."""
+
+
+class Candidate(StrEnum):
+    """What is judged."""
+
+    MODEL = "MODEL"
+    RECORDED = "RECORDED"
+    ORDER = "ORDER"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The candidate, and how it is judged."""
+
+    candidate: Candidate
+    looks: int
+    terms: str
+    """As JSON."""
+    model: str = ""
+    """As `dump` has it."""
+
+    def to_line(self) -> bytes:
+        """As it is sent."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Asked":
+        """What `to_line` made."""
+        values = json.loads(line)
+        return cls(**{**values, "candidate": Candidate(values["candidate"])})
+
+
+def serve() -> None:
+    """The process's side; it ends when it has answered, or when nobody listens."""
+    os.nice(NICENESS)
+    sys.stdout.buffer.write(json.dumps(answer_to(sys.stdin.buffer)).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def answer_to(lines: Iterable[bytes]) -> dict[str, Any]:
+    """The judgement of what is asked: the evaluation, if there can be one, and the refusals.
+
+    Raises ValueError, EvaluationError among them, for decisions that cannot be.
+    """
+    asking = iter(lines)
+    asked = Asked.from_line(next(asking))
+    shares: Shares
+    trained_until_s: float | None = None
+    if asked.candidate is Candidate.MODEL:
+        try:
+            model = load(asked.model.encode(), SPACE)
+        except StateError as error:
+            # It answers whoever has said all that he has to say.
+            for line in asking:
+                if line == END:
+                    break
+            return _without(OTHER_FEATURES, f"The model cannot be read by this release: {error}.")
+        shares = _OfModel(model, RoutingTerms.model_validate_json(asked.terms))
+        trained_until_s = model.time_s
+    else:
+        shares = _of_record if asked.candidate is Candidate.RECORDED else _of_order
+    log = _Log(shares)
+    try:
+        evaluation = evaluate(log.decisions(asking), EvaluationSettings(looks=asked.looks))
+    except EvaluationError:
+        if len(log.customers) >= MIN_CUSTOMERS:
+            raise
+        return _without(
+            Reason.THIN_SUPPORT,
+            f"{log.count} decisions of {len(log.customers)} customers say nothing of a candidate.",
+            other_features=log.other_features,
+        )
+    verdict = judge(evaluation, trained_until_s=trained_until_s)
+    return {
+        "refusals": [[each.reason.value, each.sentence] for each in verdict.refusals],
+        "other_features": log.other_features,
+        "evaluation": {**asdict(evaluation), "confidence": evaluation.settings.confidence_each},
+        "detectable_gain": verdict.detectable_gain,
+        "decisions_needed": verdict.decisions_needed,
+        "power_sentence": verdict.power_sentence,
+    }
+
+
+def _without(reason: str, sentence: str, *, other_features: int = 0) -> dict[str, Any]:
+    return {
+        "refusals": [[reason, sentence]],
+        "other_features": other_features,
+        "evaluation": None,
+        "detectable_gain": 0.0,
+        "decisions_needed": None,
+        "power_sentence": "",
+    }
+
+
+def _of_order(_row: Any, decision: Decision) -> Mapping[str, float]:
+    """The operators' order: always its first."""
+    return {decision.scores[0].corridor: 1.0}
+
+
+def _of_record(_row: Any, decision: Decision) -> Mapping[str, float]:
+    """Routing as it decided then, written down before each outcome."""
+    return candidate_shares(decision)
+
+
+class _OfModel:
+    """A model as it is, which neither learns nor forgets what it has learnt of approval."""
+
+    def __init__(self, model: RoutingState, terms: RoutingTerms) -> None:
+        self._model = model
+        self._terms = terms
+        self._policy = terms.policy_of("")
+        self._policies = {name: terms.policy_of(name) for name in terms.merchants}
+
+    def __call__(self, row: Any, decision: Decision) -> Mapping[str, float]:
+        context = replace(
+            SPACE.context_in(decision.slots, row.amount_minor),
+            region=row.region,
+            network=row.network,
+        )
+        again = decide(
+            self._policies.get(row.merchant_id, self._policy),
+            self._model,
+            context,
+            [score.corridor for score in decision.scores],
+            seed=row.seed,
+            # Before it was made nothing is known of its corridors' health.
+            now_s=max(row.time_s, self._model.time_s),
+        )
+        return candidate_shares(again)
+
+
+class _Log:
+    """The decisions that can be judged by."""
+
+    def __init__(self, shares: Shares) -> None:
+        self._shares = shares
+        self._space_hash = hash_of(SPACE)
+        self.other_features = 0
+        self.count = 0
+        self.customers: set[str] = set()
+
+    def decisions(self, lines: Iterator[bytes]) -> Iterator[LoggedDecision]:
+        """Those of the lines, up to the empty one."""
+        for line in lines:
+            if line == END:
+                return
+            row = SimpleNamespace(**dict(zip(COLUMNS, json.loads(line), strict=True)))
+            if features_hash(self._space_hash, row.slots) != row.features_hash:
+                self.other_features += 1
+                continue
+            self.count += 1
+            self.customers.add(row.customer)
+            yield self._logged(row)
+        raise ValueError("the decisions break off")
+
+    def _logged(self, row: Any) -> LoggedDecision:
+        decided = decision_of(row)
+        shares = self._shares(row, decided)
+        scores = tuple(
+            [
+                score._replace(
+                    # Of both arms together: that is what was drawn from.
+                    propensity=propensity_of(decided, score.corridor, row.share),
+                    value=score.approval * (1.0 - score.technical_failure),
+                )
+                for score in decided.scores
+            ]
+        )
+        return logged_decision(
+            Decision(
+                corridor=row.corridor,
+                propensity=propensity_of(decided, row.corridor, row.share),
+                seed=row.seed,
+                scores=scores,
+                slots=Slots(*decided.slots),
+                rank=[score.corridor for score in scores].index(row.corridor),
+            ),
+            shares,
+            customer=row.customer,
+            reward=float(row.cause == Cause.APPROVED),
+            time_s=row.time_s,
+        )
