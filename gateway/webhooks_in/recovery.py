@@ -26,6 +26,7 @@ from gateway.webhooks_in.walks import (
     Position,
     Walk,
     compared_since,
+    is_last_comparison,
     walked_until,
 )
 from runtime.clock import Clock
@@ -93,12 +94,13 @@ class EventRecovery:
         self._items = Items("corridors to recover")
         self._last_account: dict[str, int] = {}
         # The database as it was last seen, when the newest event was made that it had then, and
-        # the same of the look at which it was another.
+        # the same of the look at which it was another, and when that was.
         self._incarnation = ""
         self._newest_time: datetime | None = None
         self._newest_kept: datetime | None = None
+        self._seen_time = clock.now()
         # Of this incarnation: how far the lists of what is undelivered were read, and which
-        # accounts were compared, and whether all of it.
+        # accounts were compared for the last time, and whether all of it.
         self._positions: dict[Account, Position] = {}
         self._compared: dict[Account, bool] = {}
 
@@ -139,6 +141,7 @@ class EventRecovery:
         if incarnation != self._incarnation:
             self._incarnation = incarnation
             self._newest_kept = self._newest_time
+            self._seen_time = self._clock.now()
             self._positions.clear()
             self._compared.clear()
             self._proofs.forget()
@@ -165,10 +168,11 @@ class EventRecovery:
         return stored
 
     async def _compare(self, account: Account) -> Walk:
-        """Stores what the database may have lost, once in each incarnation; again from the
-        beginning if Stripe fails."""
+        """Stores what the database may have lost, at once in each incarnation and once more when
+        Stripe's list has all that was made before; again from the beginning if Stripe fails."""
         if account in self._compared:
             return Walk(0, self._compared[account])
+        is_last = is_last_comparison(self._seen_time, self._clock.now())
         marker = await self._markers.walked_until(account)
         lacks_since = compared_since(marker, self._newest_kept, self._clock.now())
         if lacks_since is None:
@@ -186,7 +190,8 @@ class EventRecovery:
             page = await self._page(account, {**since, "ending_before": page[0]["id"]})
         if page is None:
             return Walk(stored, False)
-        self._compared[account] = is_whole
+        if is_last:
+            self._compared[account] = is_whole
         return Walk(stored, is_whole)
 
     async def _undelivered(self, account: Account) -> Walk:

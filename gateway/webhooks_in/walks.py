@@ -27,6 +27,9 @@ EVENTS_KEPT = timedelta(days=30)
 # - A new event may come into the list after a newer one, seconds late:
 #   https://blog.sequin.io/finding-and-fixing-eventual-consistency-with-stripe-events
 #
+# So what was made shortly before the database was seen to be another may not be listed yet when it
+# is compared at once, and is compared once more, so much later at the earliest.
+#
 # Where there is no marker yet, it is a guess, as in releases without markers: a failover loses the
 # last commits, and these are of events that were made so much earlier at most.
 LOST_WITHIN = timedelta(minutes=10)
@@ -65,3 +68,9 @@ def compared_since(
     if marker is None and newest_time is not None:
         marker = walked_until(newest_time)
     return None if marker is None else max(marker, now - EVENTS_KEPT)
+
+
+def is_last_comparison(seen_time: datetime, begin_time: datetime) -> bool:
+    """Whether a comparison that begins then finds all that a database has lost that was seen to be
+    another at `seen_time`; both by one clock of ours."""
+    return begin_time - seen_time >= LOST_WITHIN

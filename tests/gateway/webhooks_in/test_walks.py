@@ -8,6 +8,7 @@ from gateway.webhooks_in.walks import (
     EVENTS_KEPT,
     LOST_WITHIN,
     compared_since,
+    is_last_comparison,
     walked_until,
 )
 
@@ -41,3 +42,9 @@ def test_a_comparison_begins_at_the_marker(
 
 def test_a_marker_is_the_margin_before_the_newest_event() -> None:
     assert walked_until(NOW) == NOW - LOST_WITHIN
+
+
+def test_what_may_not_be_listed_yet_is_compared_once_more() -> None:
+    assert not is_last_comparison(NOW, NOW)
+    assert not is_last_comparison(NOW, NOW + LOST_WITHIN - SECOND)
+    assert is_last_comparison(NOW, NOW + LOST_WITHIN)
