@@ -101,7 +101,7 @@ async def open_service(
             settings, engine, request_ids, identity, guard, worker_notifier, clock
         )
         routed = settings, engine, stripe.client, request_ids, guard, clock
-        routing = await open_routing(*routed)
+        routing = await open_routing(*routed, foresight.discounts.discount)
         payments = await enter(
             open_payments(
                 settings,

@@ -1,5 +1,6 @@
 """Routing of a process: who chooses, who learns, what operators are shown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -35,8 +36,10 @@ async def open_routing(
     request_ids: RequestIds,
     gate: Gate,
     clock: Clock,
+    discount: Callable[[str], float],
 ) -> OpenRouting:
-    """Reads the newest model. There is nothing to close."""
+    """Reads the newest model. `discount` is what foresight takes off a corridor now. There is
+    nothing to close."""
     mode, terms = settings.routing, settings.routing_terms
     servicer = RoutingServicer(engine, mode, terms, request_ids, clock)
     served = (registered(routing_service_pb2, routing_service_pb2_grpc, servicer),)
@@ -48,7 +51,7 @@ async def open_routing(
     learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock)
     return OpenRouting(
         services=served,
-        router=Chooser(engine, board, mode, terms, clock),
+        router=Chooser(engine, board, mode, terms, clock, discount=discount),
         loops=(board.loop(),),
         leader_tasks=(learner.loop(),),
     )
