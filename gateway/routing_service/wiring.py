@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
+from gateway.limits import Limits
 from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.payments.domain.routing import Router
@@ -37,6 +38,7 @@ async def open_routing(
     gate: Gate,
     clock: Clock,
     discount: Callable[[str], float],
+    limits: Limits,
 ) -> OpenRouting:
     """Reads the newest model. `discount` is what foresight takes off a corridor now. There is
     nothing to close."""
@@ -46,9 +48,10 @@ async def open_routing(
     if mode is Mode.OFF:
         return OpenRouting(services=served)
     telemetry.labels_known()
-    board = ModelBoard(engine, clock)
+    rest = limits.routing_rest_seconds
+    board = ModelBoard(engine, clock, rest)
     await board.refresh()
-    learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock)
+    learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock, rest)
     return OpenRouting(
         services=served,
         router=Chooser(engine, board, mode, terms, clock, discount=discount),
