@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.foresight_service.store import CORRIDOR, claim
+from gateway.foresight.actions import Posture
+from gateway.foresight_service.store import claim, write_standing
 from gateway.routing_service.steps import Step
 from gateway.v1 import routing_service_pb2
 from gateway.v1.routing_service_pb2_grpc import RoutingServiceStub
@@ -23,11 +23,7 @@ async def held(engine: AsyncEngine, corridor: str, discount: float, until: datet
     """As the leader writes it down."""
     async with engine.begin() as connection:
         await claim(connection, corridor, datetime.now(UTC))
-        await connection.execute(
-            update(CORRIDOR)
-            .where(CORRIDOR.c.corridor == corridor)
-            .values(discount=discount, hold_time=until)
-        )
+        await write_standing(connection, corridor, Posture(discount), hold_time=until)
 
 
 async def decided_with(shop: Shop, engine: AsyncEngine, discount: float) -> Any:
