@@ -30,7 +30,7 @@ def draw(runs: Sequence[Run]) -> str:
     parts: list[str] = []
     for column, run in enumerate(runs):
         x = LEFT + column * (WIDTH + GAP + 20)
-        parts.append(_text(x + WIDTH / 2, 18, run.name, size=15, anchor="middle"))
+        parts.append(text(x + WIDTH / 2, 18, run.name, size=15, anchor="middle"))
         parts += _answers(run, x, TOP, end)
         for row, (title, most, index) in enumerate(
             (
@@ -61,16 +61,16 @@ def _answers(run: Run, x: float, y: float, end: float) -> Iterable[str]:
 
     yield from _frame(x, y, "seconds until the caller was answered (grey: Stripe's latency)")
     for tick in TICKS:
-        yield _text(x - 6, up(tick) + 4, f"{tick:g}", anchor="end")
-        yield _line([(x, up(tick)), (x + WIDTH, up(tick))], "#eeeeee" if tick != 0.5 else "#cc0000")
+        yield text(x - 6, up(tick) + 4, f"{tick:g}", anchor="end")
+        yield line([(x, up(tick)), (x + WIDTH, up(tick))], "#eeeeee" if tick != 0.5 else "#cc0000")
     for due, took, policy, _ in run.answers:
         yield (
             f'<circle cx="{across(due):.1f}" cy="{up(took):.1f}" r="1.6" '
             f'fill="{COLORS[policy]}" fill-opacity="0.6"/>'
         )
-    yield _line([(across(at), up(seconds)) for at, seconds in run.latencies], COLORS["twin"], 2)
+    yield line([(across(at), up(seconds)) for at, seconds in run.latencies], COLORS["twin"], 2)
     for name, place in (("QUEUE", 8), ("FAIL_FAST", 70)):
-        yield _text(x + place, y + 14, name, color=COLORS[name])
+        yield text(x + place, y + 14, name, color=COLORS[name])
     yield from _marks(run, across, y)
 
 
@@ -83,12 +83,12 @@ def _curve(
     yield from _frame(x, y, title)
     for part in range(LINES + 1):
         height = y + HEIGHT * (1 - part / LINES)
-        yield _text(x - 6, height + 4, f"{most * part / LINES:.0f}", anchor="end")
-        yield _line([(x, height), (x + WIDTH, height)], "#eeeeee")
+        yield text(x - 6, height + 4, f"{most * part / LINES:.0f}", anchor="end")
+        yield line([(x, height), (x + WIDTH, height)], "#eeeeee")
     points = [(across(s[0]), y + HEIGHT * (1 - s[index] / most)) for s in run.samples]
-    yield _line(points, COLORS["line"], 2)
+    yield line(points, COLORS["line"], 2)
     yield from _marks(run, across, y)
-    yield _text(x + WIDTH, y + HEIGHT + 14, f"{end:.0f} s", anchor="end")
+    yield text(x + WIDTH, y + HEIGHT + 14, f"{end:.0f} s", anchor="end")
 
 
 def _marks(run: Run, across: Callable[[float], float], y: float) -> Iterable[str]:
@@ -97,24 +97,24 @@ def _marks(run: Run, across: Callable[[float], float], y: float) -> Iterable[str
         marks.append(("breaker opens", run.opened))
     for name, moment in marks:
         at = across(moment)
-        yield _line([(at, y), (at, y + HEIGHT)], "#555555")
-        yield _text(at + 3, y + HEIGHT - 4, name, color="#555555")
+        yield line([(at, y), (at, y + HEIGHT)], "#555555")
+        yield text(at + 3, y + HEIGHT - 4, name, color="#555555")
 
 
 def _frame(x: float, y: float, title: str) -> Iterable[str]:
     yield f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#999999"/>'
-    yield _text(x, y - 6, title)
+    yield text(x, y - 6, title)
 
 
-def _line(points: Sequence[tuple[float, float]], color: str, width: float = 1) -> str:
+def line(points: Sequence[tuple[float, float]], color: str, width: float = 1) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{width}"/>'
 
 
-def _text(
-    x: float, y: float, text: str, *, size: int = 11, anchor: str = "start", color: str = "#222222"
+def text(
+    x: float, y: float, words: str, *, size: int = 11, anchor: str = "start", color: str = "#222222"
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
-        f'fill="{color}">{escape(text)}</text>'
+        f'fill="{color}">{escape(words)}</text>'
     )

@@ -94,7 +94,7 @@ async def open_service(
         )
         restored = await open_guard(engine, stripe.client, identity, clock)
         guard = restored.guard
-        foresight = open_foresight(settings, engine, stripe, evidence, guard, clock)
+        foresight = open_foresight(settings, engine, stripe, evidence, guard, clock, limits)
         on_stored = None if evidence is None else evidence.webhook_stored
         intake = await enter(open_intake(settings, engine, broker, clock, on_stored))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
@@ -103,7 +103,7 @@ async def open_service(
         )
         past = PastPayments(engine)
         routed = settings, engine, stripe.client, request_ids, guard, past, clock
-        routing = await open_routing(*routed)
+        routing = await open_routing(*routed, foresight.discounts.discount, limits)
         payments = await enter(
             open_payments(
                 settings,

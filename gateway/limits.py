@@ -1,4 +1,5 @@
-"""How much the gateway reads, keeps and has under way; tests look at the edges with less."""
+"""How much the gateway reads, keeps and has under way, and how long some of its loops rest; tests
+look at the edges with less, and the sandbox where it moves time."""
 
 from dataclasses import dataclass
 
@@ -22,6 +23,11 @@ class Limits:
     deliveries_under_way: int = 256
     # Of the time that the caller of a payment gives, what is kept for writing the answer.
     answer_reserve_seconds: float = 0.25
+    # How long these rest at most: routing's learner and who follows it; the leader who foresees;
+    # who writes down what a process sees.
+    routing_rest_seconds: float = 5.0
+    foresight_rest_seconds: float = 2.0
+    sighting_rest_seconds: float = 1.0
 
 
 LIMITS = Limits()

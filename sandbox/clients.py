@@ -15,9 +15,11 @@ from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from gateway.v1.corridor_service_pb2_grpc import CorridorServiceStub
 from gateway.v1.dispute_service_pb2_grpc import DisputeServiceStub
+from gateway.v1.foresight_service_pb2_grpc import ForesightServiceStub
 from gateway.v1.merchant_service_pb2_grpc import MerchantServiceStub
 from gateway.v1.payment_service_pb2_grpc import PaymentServiceStub
 from gateway.v1.payout_service_pb2_grpc import PayoutServiceStub
+from gateway.v1.routing_service_pb2_grpc import RoutingServiceStub
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from sandbox.addresses import Ports, at
 
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from compliance.v1.subject_service_pb2_grpc import SubjectServiceAsyncStub
     from gateway.v1.corridor_service_pb2_grpc import CorridorServiceAsyncStub
     from gateway.v1.dispute_service_pb2_grpc import DisputeServiceAsyncStub
+    from gateway.v1.foresight_service_pb2_grpc import ForesightServiceAsyncStub
     from gateway.v1.merchant_service_pb2_grpc import MerchantServiceAsyncStub
     from gateway.v1.payment_service_pb2_grpc import PaymentServiceAsyncStub
     from gateway.v1.payout_service_pb2_grpc import PayoutServiceAsyncStub
+    from gateway.v1.routing_service_pb2_grpc import RoutingServiceAsyncStub
     from ledger.v1.ledger_service_pb2_grpc import LedgerServiceAsyncStub
 
 
@@ -45,6 +49,8 @@ class Clients:
     payouts: "PayoutServiceAsyncStub"
     merchants: "MerchantServiceAsyncStub"
     corridors: "CorridorServiceAsyncStub"
+    foresight: "ForesightServiceAsyncStub"
+    routing: "RoutingServiceAsyncStub"
     subjects: "SubjectServiceAsyncStub"
     screening: "ScreeningServiceAsyncStub"
     cases: "CaseServiceAsyncStub"
@@ -68,6 +74,8 @@ class Clients:
             payouts=PayoutServiceStub(gateway),
             merchants=MerchantServiceStub(gateway),
             corridors=CorridorServiceStub(gateway),
+            foresight=ForesightServiceStub(gateway),
+            routing=RoutingServiceStub(gateway),
             subjects=SubjectServiceStub(compliance),
             screening=ScreeningServiceStub(compliance),
             cases=CaseServiceStub(compliance),

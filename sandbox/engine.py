@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import grpc
@@ -34,13 +35,17 @@ class Engine:
         log_directory: Path,
         databases: Mapping[str, str],
         environment: Mapping[str, str] | None = None,
+        corridors: Mapping[str, Mapping[str, Any]] | None = None,
+        clock: Path | None = None,
     ) -> None:
-        """`databases` are the services' `*_DATABASE_URL`; `environment` comes on top of all."""
+        """`databases` are the services' `*_DATABASE_URL`; `environment` comes on top of all, and
+        `corridors` on top of what is usual of each, by name. `clock` is the file of a
+        `SharedClock`, by which gateway and twin live then."""
         log_directory.mkdir(parents=True, exist_ok=True)
         self.ports = ports
         self.log_directory = log_directory
         corridors_file = log_directory / "corridors.json"
-        _write_corridors(corridors_file, self.twin_url)
+        _write_corridors(corridors_file, self.twin_url, corridors or {})
         settings = _settings(ports, corridors_file) | dict(databases) | dict(environment or {})
 
         def process(name: str, *arguments: str, **more: str) -> ServiceProcess:
@@ -48,11 +53,14 @@ class Engine:
             return ServiceProcess(name, arguments, settings | more, log_file)
 
         self._process = process
-        self.stripe_twin = process(
-            "stripe_twin", "sandbox.stripe_twin", "--port", str(ports.stripe_twin)
-        )
+        twin = ["sandbox.stripe_twin", "--port", str(ports.stripe_twin)]
+        gateway = ["gateway"]
+        if clock is not None:
+            twin += ["--clock", str(clock)]
+            gateway = ["sandbox.timed_gateway", str(clock)]
+        self.stripe_twin = process("stripe_twin", *twin)
         self.ledger = process("ledger", "ledger")
-        self.gateway = process("gateway", "gateway")
+        self.gateway = process("gateway", *gateway)
         self.compliance = process("compliance", "compliance")
         self.reconciliation = process("reconciliation", "reconciliation")
         self.reconciles = "RECONCILIATION_DATABASE_URL" in settings
@@ -120,9 +128,11 @@ async def running_engine(
     log_directory: Path,
     databases: Mapping[str, str],
     environment: Mapping[str, str] | None = None,
+    corridors: Mapping[str, Mapping[str, Any]] | None = None,
+    clock: Path | None = None,
 ) -> AsyncIterator[Engine]:
     """The engine, started; stopped when the block ends, however it ends."""
-    engine = Engine(ports, log_directory, databases, environment)
+    engine = Engine(ports, log_directory, databases, environment, corridors, clock)
     try:
         await engine.start()
         yield engine
@@ -200,7 +210,7 @@ def _settings(ports: Ports, corridors_file: Path) -> dict[str, str]:
     return settings
 
 
-def _write_corridors(path: Path, twin_url: str) -> None:
+def _write_corridors(path: Path, twin_url: str, settings: Mapping[str, Mapping[str, Any]]) -> None:
     """The twin's two platform accounts as the gateway's corridors, `default` first."""
     corridors = [
         {
@@ -209,6 +219,7 @@ def _write_corridors(path: Path, twin_url: str) -> None:
             "api_base": twin_url,
             "webhook_secrets": [account.webhook_secret],
             "breaker": BREAKER,
+            **settings.get(account.name, {}),
         }
         for account in ACCOUNTS
     ]

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import aiohttp
 
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
+from sandbox.stripe_twin.courses import Course
 
 OutageMode = Literal["off", "reset", "error", "hang"]
 DisputeOutcome = Literal["win", "lose", "escalate", "appeal"]
@@ -57,6 +58,19 @@ class TwinAdmin:
     async def set_latency(self, account: str, seconds: float, **jitter: Any) -> None:
         """What every answer of an account takes (see `stripe_twin.faults.Latency`)."""
         await self._call("POST", f"latencies/{account}", {"seconds": seconds, **jitter})
+
+    async def set_course(self, account: str, course: Course) -> None:
+        """Has an account do as a course says from now on."""
+        await self._call("POST", f"courses/{account}", course.model_dump(mode="json"))
+
+    async def courses(self) -> dict[str, Any]:
+        """What is so now of each account that follows a course."""
+        found: dict[str, Any] = await self._call("GET", "courses")
+        return found
+
+    async def clear_course(self, account: str) -> None:
+        """Has it do as usual."""
+        await self._call("DELETE", f"courses/{account}")
 
     async def change_settings(self, **settings: Any) -> None:
         """Changes settings (see `stripe_twin.settings.TwinSettings`)."""

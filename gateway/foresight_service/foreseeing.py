@@ -21,6 +21,7 @@ from gateway.foresight.sighting import Sighting, SightingError, gap_share, merge
 from gateway.foresight.signals import Minute
 from gateway.foresight.standing import Standing, Terms, step
 from gateway.foresight_service import store, telemetry
+from gateway.limits import LIMITS
 from runtime.clock import Clock
 from runtime.items import Items
 from runtime.logs import get_logger
@@ -28,7 +29,6 @@ from runtime.loops import Loop
 
 # Processes have so long after a minute to say what they saw in it; what comes later is not read.
 GRACE = timedelta(seconds=10)
-LOOK_SECONDS = 2.0
 PURGE_SECONDS = 600.0
 # How a corridor is treated holds for so long after the minute that says so: if nobody leads, or the
 # database is away, it is treated as usual from then on.
@@ -84,12 +84,14 @@ class Foreseeing:
         corridors: Sequence[str],
         terms: Terms,
         clock: Clock,
+        rest_seconds: float = LIMITS.foresight_rest_seconds,
     ) -> None:
         self._engine = engine
         self._probe = probe
         self._corridors = corridors
         self._terms = terms
         self._clock = clock
+        self._rest_seconds = rest_seconds
         self._items = Items("corridors to foresee")
         for corridor in corridors:
             telemetry.corridor_known(corridor)
@@ -97,7 +99,7 @@ class Foreseeing:
     def loops(self) -> tuple[Loop, Loop]:
         """Foreseeing, and deleting what was kept for long enough."""
         return (
-            Loop("foresight", self.round, poll_seconds=LOOK_SECONDS),
+            Loop("foresight", self.round, poll_seconds=self._rest_seconds),
             Loop("foresight purge", self.purge_round, poll_seconds=PURGE_SECONDS),
         )
 

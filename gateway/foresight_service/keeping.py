@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.foresight_service import store
 from gateway.foresight_service.evidence import Evidence
+from gateway.limits import LIMITS
 from runtime.loops import Loop
 
-LOOK_SECONDS = 1.0
 # How long a look sleeps to see whether the process wakes up in time.
 NAP_SECONDS = 0.05
 # Every so many looks the database is asked.
@@ -27,16 +27,18 @@ class EvidenceKeeper:
         evidence: Evidence,
         replica: str,
         monotonic: Callable[[], float] = time.monotonic,
+        rest_seconds: float = LIMITS.sighting_rest_seconds,
     ) -> None:
         self._engine = engine
         self._evidence = evidence
         self._replica = replica
         self._monotonic = monotonic
+        self._rest_seconds = rest_seconds
         self._looks = 0
 
     def loop(self) -> Loop:
         """Looks every second."""
-        return Loop("foresight evidence", self.round, poll_seconds=LOOK_SECONDS)
+        return Loop("foresight evidence", self.round, poll_seconds=self._rest_seconds)
 
     async def round(self) -> bool:
         """One look; keeps the minutes that are over."""

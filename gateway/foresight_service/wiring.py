@@ -18,6 +18,7 @@ from gateway.foresight_service.foreseeing import Foreseeing
 from gateway.foresight_service.keeping import EvidenceKeeper
 from gateway.foresight_service.service import ForesightServicer
 from gateway.foresight_service.store import CHANNEL, FEED, POSTURE_CHANNEL, ForesightStore
+from gateway.limits import Limits
 from gateway.numbering import Numbering
 from gateway.operations.gate import Gate
 from gateway.part import Part
@@ -59,6 +60,7 @@ def open_foresight(
     evidence: Evidence | None,
     gate: Gate,
     clock: Clock,
+    of_loops: Limits,
 ) -> OpenForesight:
     """There is nothing to close. Without evidence nothing is foreseen and nothing is done; what was
     written down before can still be read."""
@@ -73,8 +75,11 @@ def open_foresight(
         )
     limits = {name: stripe.calls.corridor_client(name).concurrency for name in corridors}
     board = PostureBoard(store, limits, clock)
-    keeper = EvidenceKeeper(engine, evidence, replica_name())
-    foreseeing = Foreseeing(engine, prober(stripe.client), corridors, terms, clock)
+    keeper = EvidenceKeeper(
+        engine, evidence, replica_name(), rest_seconds=of_loops.sighting_rest_seconds
+    )
+    probe, rest = prober(stripe.client), of_loops.foresight_rest_seconds
+    foreseeing = Foreseeing(engine, probe, corridors, terms, clock, rest)
     return OpenForesight(
         services=served,
         notifiers={CHANNEL: notifier, POSTURE_CHANNEL: board.notifier},

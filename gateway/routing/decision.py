@@ -53,6 +53,8 @@ class Score(NamedTuple):
     value_spread: float
     """The standard deviation of `value`."""
     propensity: float
+    discount: float = 0.0
+    """What foresight took off the worth of a success there; `value` is after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Decision:
 
 
 class CandidatesError(ValueError):
-    """Candidates that nothing can be chosen from."""
+    """Candidates that nothing can be chosen from, or a discount that is none."""
 
 
 def decide(
@@ -87,12 +89,14 @@ def decide(
     seed: int,
     now_s: float,
     in_flight: Mapping[str, Sequence[InFlight]] | None = None,
+    discounts: Mapping[str, float] | None = None,
 ) -> Decision:
     """Chooses one of the candidates, which come in the operators' order.
 
-    `in_flight` are the calls by corridor that have not come back. A candidate that the state does
-    not know is believed to be as any other. Raises CandidatesError if there is none, one is there
-    twice, or there are more than MAX_CANDIDATES.
+    `in_flight` are the calls by corridor that have not come back; `discounts` what foresight takes
+    off the worth of a success by corridor, from 0 to below 1. A candidate that the state does not
+    know is believed to be as any other. Raises CandidatesError if there is none, one is there
+    twice, there are more than MAX_CANDIDATES, or a discount is none.
     """
     if not 1 <= len(candidates) <= MAX_CANDIDATES:
         raise CandidatesError(f"{len(candidates)} candidates, 1 to {MAX_CANDIDATES}")
@@ -100,7 +104,7 @@ def decide(
         raise CandidatesError("a candidate is there twice")
     slots = policy.space.slots(context)
     common_mean, common_variance = state.common.sum(slots.common)
-    values, parts = [], []
+    values, parts, taken_off = [], [], []
     for rank, corridor in enumerate(candidates):
         known = state.corridors.get(corridor) or _unknown(policy)
         mean, variance = known.own.sum(slots.own)
@@ -114,7 +118,12 @@ def decide(
             health = with_in_flight(health, calls, now_s, policy.health)
         ahead = prognosis(health, context.region, context.network, now_s, policy.health)
         well = 1.0 - ahead.failure
+        discount = discounts.get(corridor, 0.0) if discounts else 0.0
+        if not 0.0 <= discount < 1.0:
+            raise CandidatesError(f"a discount of {discount} is not from 0 to below 1")
         of_success, of_call = worth(policy.objective, corridor, context.amount_minor)
+        # A success that foresight doubts is worth less; one that costs money does not cost less.
+        of_success -= discount * max(of_success, 0.0)
         spread = (
             abs(of_success)
             * ((well * slope) ** 2 * variance + (approval * ahead.spread) ** 2) ** 0.5
@@ -122,6 +131,7 @@ def decide(
         suspect = ahead.incident >= policy.health.suspect_from
         values.append(Value(of_success * approval * well + of_call, spread, suspect))
         parts.append((corridor, approval, ahead.failure, ahead.incident))
+        taken_off.append(discount)
     shares = propensities(values, policy.exploration)
     chosen = draw(shares, seed)
     return Decision(
@@ -130,8 +140,10 @@ def decide(
         seed=seed,
         scores=tuple(
             [
-                Score(*part, value.mean, value.spread, share)
-                for part, value, share in zip(parts, values, shares, strict=True)
+                Score(*part, value.mean, value.spread, share, discount)
+                for part, value, share, discount in zip(
+                    parts, values, shares, taken_off, strict=True
+                )
             ]
         ),
         slots=slots,

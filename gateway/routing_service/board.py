@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.limits import LIMITS
 from gateway.routing.state import RoutingState, StateError, load
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.steps import Step
@@ -14,8 +15,6 @@ from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.loops import Loop
 
-# So long another process's model or step may go unnoticed.
-REFRESH_SECONDS = 5.0
 # A model is stale when the learner was not up to date for so long.
 STALE_AFTER = timedelta(minutes=2)
 
@@ -34,9 +33,12 @@ class Known:
 class ModelBoard:
     """Follows the database. While that is down, what was known last counts until it is stale."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    def __init__(
+        self, engine: AsyncEngine, clock: Clock, rest_seconds: float = LIMITS.routing_rest_seconds
+    ) -> None:
         self._engine = engine
         self._clock = clock
+        self._rest_seconds = rest_seconds
         self._unusable = ""
         self.known: Known | None = None
         self.step = Step.SHADOW
@@ -79,7 +81,7 @@ class ModelBoard:
 
     def loop(self) -> Loop:
         """Follows the database; the first look was at the start."""
-        return Loop("routing model", self._round, poll_seconds=REFRESH_SECONDS, rests_first=True)
+        return Loop("routing model", self._round, poll_seconds=self._rest_seconds, rests_first=True)
 
     async def _round(self) -> bool:
         await self.refresh()

@@ -82,8 +82,13 @@ class Budget:
             self._rests_until = self._monotonic() + REST_SECONDS
 
 
+def undiscounted(_corridor: str) -> float:
+    """What is taken off a corridor where nothing is foreseen."""
+    return 0.0
+
+
 class Chooser:
-    """A `Router` of payments."""
+    """A `Router` of payments. `discount` is what foresight takes off a corridor now."""
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class Chooser:
         terms: RoutingTerms,
         clock: Clock,
         budget: Budget | None = None,
+        discount: Callable[[str], float] = undiscounted,
     ) -> None:
         assert mode is not Mode.OFF, "nobody chooses then"
         self._past = past
@@ -104,6 +110,7 @@ class Chooser:
         self._policies = {name: terms.policy_of(name) for name in terms.merchants}
         self._clock = clock
         self._budget = budget or Budget()
+        self._discount = discount
         self._in_flight: dict[str, dict[str, InFlight]] = {}
 
     async def choose(self, payment: Payment, elsewhere: Elsewhere) -> Choice | None:
@@ -182,15 +189,17 @@ class Chooser:
     ) -> Mapping[str, Any]:
         share = share_of(self._mode, self._board.step)
         arm = arm_of(draw, share)
+        names = [each.corridor for each in candidates if each.route is not None]
         with self._budget.measured():
             decision = decide(
                 self._policies.get(payment.merchant_id, self._policy),
                 known.state,
                 context,
-                [each.corridor for each in candidates if each.route is not None],
+                names,
                 seed=seed_of(draw),
                 now_s=now.timestamp(),
                 in_flight={name: list(calls.values()) for name, calls in self._in_flight.items()},
+                discounts={name: self._discount(name) for name in names},
             )
         given = Circumstances(
             mode=self._mode,

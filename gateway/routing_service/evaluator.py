@@ -171,6 +171,8 @@ class _OfModel:
             seed=row.seed,
             # Before it was made nothing is known of its corridors' health.
             now_s=max(row.time_s, self._model.time_s),
+            # What foresight expected then is no part of the model.
+            discounts={score.corridor: score.discount for score in decision.scores},
         )
         return candidate_shares(again)
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.limits import LIMITS
 from gateway.operations.gate import Gate
 from gateway.payments.store.events import StoredEvent, events_after, newest_sequence
 from gateway.routing.decision import Policy, learn_from
@@ -35,7 +36,6 @@ from runtime.logs import get_logger
 from runtime.loops import Loop
 
 NAME = "routing"
-POLL_SECONDS = 5.0
 # Between rounds when there is more at once: each that learnt something writes a model.
 BETWEEN_SECONDS = 1.0
 MAX_EVENTS = 1_000
@@ -77,6 +77,7 @@ class Learner:
         terms: RoutingTerms,
         corridors: Sequence[str],
         clock: Clock,
+        rest_seconds: float = LIMITS.routing_rest_seconds,
     ) -> None:
         self._engine = engine
         self._gate = gate
@@ -86,13 +87,16 @@ class Learner:
         self._policy = Policy(space=SPACE)
         self._corridors = corridors
         self._clock = clock
+        self._rest_seconds = rest_seconds
         self._state: RoutingState | None = None
         self._version = ""
         self._checked: datetime | None = None
 
     def loop(self) -> Loop:
         """One process of all does it."""
-        return Loop(NAME, self.round, poll_seconds=POLL_SECONDS, between_seconds=BETWEEN_SECONDS)
+        rest = self._rest_seconds
+        between = min(BETWEEN_SECONDS, rest)
+        return Loop(NAME, self.round, poll_seconds=rest, between_seconds=between)
 
     async def round(self) -> bool:
         """Learns from the next events, falls back if it must, deletes what is old; True if there

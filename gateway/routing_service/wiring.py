@@ -1,10 +1,12 @@
 """Routing of a process: who chooses, who learns, what operators are shown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
+from gateway.limits import Limits
 from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.payments.domain.routing import Router
@@ -37,20 +39,24 @@ async def open_routing(
     gate: Gate,
     past: PastPayments,
     clock: Clock,
+    discount: Callable[[str], float],
+    limits: Limits,
 ) -> OpenRouting:
-    """Reads the newest model. There is nothing to close."""
+    """Reads the newest model. `discount` is what foresight takes off a corridor now. There is
+    nothing to close."""
     mode, terms = settings.routing, settings.routing_terms
     servicer = RoutingServicer(engine, mode, terms, request_ids, clock)
     served = (registered(routing_service_pb2, routing_service_pb2_grpc, servicer),)
     if mode is Mode.OFF:
         return OpenRouting(services=served)
     telemetry.labels_known()
-    board = ModelBoard(engine, clock)
+    rest = limits.routing_rest_seconds
+    board = ModelBoard(engine, clock, rest)
     await board.refresh()
-    learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock)
+    learner = Learner(engine, gate, mode, terms, stripe_client.corridors, clock, rest)
     return OpenRouting(
         services=served,
-        router=Chooser(past, board, mode, terms, clock),
+        router=Chooser(past, board, mode, terms, clock, discount=discount),
         loops=(board.loop(),),
         leader_tasks=(learner.loop(),),
     )

@@ -178,6 +178,7 @@ class RoutingCandidate(_message.Message):
     VALUE_SPREAD_FIELD_NUMBER: _builtins.int
     PROPENSITY_FIELD_NUMBER: _builtins.int
     EXPLORATION_FIELD_NUMBER: _builtins.int
+    DISCOUNT_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
     """The corridor."""
     approval: _builtins.float
@@ -194,6 +195,8 @@ class RoutingCandidate(_message.Message):
     """How likely routing was to choose it, 0 to 1."""
     exploration: _builtins.bool
     """Whether `propensity` was only for trying it out: another one was the best guess."""
+    discount: _builtins.float
+    """What foresight took off the worth of a success there, 0 to below 1; `value` is after it."""
     def __init__(
         self,
         *,
@@ -205,10 +208,11 @@ class RoutingCandidate(_message.Message):
         value_spread: _builtins.float = ...,
         propensity: _builtins.float = ...,
         exploration: _builtins.bool = ...,
+        discount: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "corridor", b"corridor", "exploration", b"exploration", "incident", b"incident", "propensity", b"propensity", "technical_failure", b"technical_failure", "value", b"value", "value_spread", b"value_spread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "corridor", b"corridor", "discount", b"discount", "exploration", b"exploration", "incident", b"incident", "propensity", b"propensity", "technical_failure", b"technical_failure", "value", b"value", "value_spread", b"value_spread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

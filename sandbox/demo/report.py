@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sandbox.demo.bank import Reconciled
 from sandbox.demo.books import Line, PaymentHistory, TrialBalance
+from sandbox.demo.brown_out import Foreseen
 
 # The tables need as much; in a narrower terminal the lines wrap.
 MIN_WIDTH = 104
@@ -68,6 +69,20 @@ def show_trial_balance(console: Console, trial: TrialBalance) -> None:
         beside.add_row(f"Stripe, {part}", dollars(in_ledger), dollars(trial.stripe_at_twin[part]))
     beside.add_row("Fees", dollars(trial.fees_in_ledger), dollars(trial.fees_at_twin))
     console.print(beside)
+
+
+def show_foreseen(console: Console, foreseen: Foreseen, seconds: float) -> None:
+    """What was foreseen of the corridor that slowed down, and where payments went."""
+    console.print(
+        "A corridor slowed down: foresight warned before what is promised of it was broken,"
+        f" {seconds:.1f} s",
+        soft_wrap=True,
+    )
+    console.print(
+        f"A breach within 40 minutes: {foreseen.probability:.0%}. Of {foreseen.payments} new"
+        f" payments routing took {foreseen.left} elsewhere, {foreseen.tried} went on as before.",
+        soft_wrap=True,
+    )
 
 
 def show_reconciled(console: Console, reconciled: Reconciled) -> None:

@@ -17,8 +17,10 @@ from sandbox.demo.books import (
     read_history,
     settled_trial_balance,
 )
+from sandbox.demo.brown_out import CORRIDORS, SETTINGS, BrownOut
 from sandbox.demo.report import (
     MIN_WIDTH,
+    show_foreseen,
     show_reconciled,
     show_scenarios,
     show_trial_balance,
@@ -27,6 +29,7 @@ from sandbox.demo.scenarios import SCENARIOS, Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.guardian import temporary_folder
+from sandbox.shared_clock import SharedClock
 from sandbox.twin_admin import TwinAdmin
 
 # What shells report for a process that ended by Ctrl-C.
@@ -40,9 +43,14 @@ async def run_demo(console: Console) -> None:
     with temporary_folder() as logs:
         try:
             with fresh_databases() as databases:
-                async with running_engine(Ports.free(), logs.path, databases) as engine:
+                clock_file = logs.path / "clock"
+                clock = SharedClock.create(clock_file)
+                url = databases["GATEWAY_DATABASE_URL"]
+                async with running_engine(
+                    Ports.free(), logs.path, databases, SETTINGS, CORRIDORS, clock_file
+                ) as engine:
                     console.print(f"  all serving after {time.monotonic() - started:.1f} s")
-                    await _play(engine, console)
+                    await _play(engine, BrownOut(clock, url), console)
         except Exception:
             logs.keep()
             console.print(f"[red]The demo failed.[/red] The logs are in {logs.path}")
@@ -50,7 +58,7 @@ async def run_demo(console: Console) -> None:
     console.print(f"[green]All as it must be[/green], in {time.monotonic() - started:.1f} s.")
 
 
-async def _play(engine: Engine, console: Console) -> None:
+async def _play(engine: Engine, brown_out: BrownOut, console: Console) -> None:
     async with (
         open_clients(engine.ports) as clients,
         TwinAdmin.open(engine.twin_url) as twin,
@@ -84,6 +92,10 @@ async def _play(engine: Engine, console: Console) -> None:
         with console.status("Days pass, and Stripe pays out …"):
             reconciled = await BankDays(engine, shop, parties).play()
         show_reconciled(console, reconciled)
+        began = time.monotonic()
+        with console.status("A corridor slows down …"):
+            foreseen = await brown_out.play(engine, shop, parties)
+        show_foreseen(console, foreseen, time.monotonic() - began)
 
 
 def main() -> None:

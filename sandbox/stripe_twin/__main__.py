@@ -4,10 +4,13 @@ import asyncio
 import gc
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvloop
 
+from runtime.clock import Clock
 from runtime.command_line import command_parser
+from sandbox.shared_clock import SharedClock
 from sandbox.stripe_twin.accounts import ALL_ACCOUNTS
 from sandbox.stripe_twin.settings import TwinSettings
 from sandbox.stripe_twin.twin import DEFAULT_PORT, LOOPBACK, running_twin
@@ -18,13 +21,17 @@ GC_THRESHOLDS = (50_000, 50, 1_000)
 
 
 async def serve(
-    host: str, port: int, settings: TwinSettings, webhooks: Sequence[tuple[str, str]]
+    host: str,
+    port: int,
+    settings: TwinSettings,
+    webhooks: Sequence[tuple[str, str]],
+    clock: Clock | None = None,
 ) -> None:
     """Runs a twin until SIGINT or SIGTERM; `webhooks` are pairs of account and URL."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running_twin(host=host, port=port, settings=settings) as twin:
+    async with running_twin(host=host, port=port, settings=settings, clock=clock) as twin:
         for account, url in webhooks:
             for connect in (False, True):
                 twin.register_webhook(url, account, connect=connect)
@@ -56,10 +63,14 @@ def main() -> None:
         action="store_true",
         help="accept POSTs without an idempotency key, as Stripe does",
     )
+    parser.add_argument(
+        "--clock", type=Path, metavar="FILE", help="of sandbox.shared_clock, in place of the time"
+    )
     arguments = parser.parse_args()
+    clock = None if arguments.clock is None else SharedClock(arguments.clock)
     settings = TwinSettings(strict_idempotency=not arguments.allow_missing_keys)
     gc.set_threshold(*GC_THRESHOLDS)
-    uvloop.run(serve(arguments.host, arguments.port, settings, arguments.webhook))
+    uvloop.run(serve(arguments.host, arguments.port, settings, arguments.webhook, clock))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sandbox.stripe_twin.books import Books, Settled, converted
 from sandbox.stripe_twin.cards import Decline, TestCard
 from sandbox.stripe_twin.clock import TwinClock
+from sandbox.stripe_twin.courses import ActiveCourse
 from sandbox.stripe_twin.events import Event, EventLog, ThinEvent, thin_id
 from sandbox.stripe_twin.faults import Latency
 from sandbox.stripe_twin.idempotency import IdempotencyKeys
@@ -181,6 +182,8 @@ class TwinAccount:
     platform: "TwinAccount | None" = None
     # What each answer takes; a connected account's is its platform's.
     latency: Latency = field(default_factory=Latency)
+    # What a simulator has it do; a connected account does as its platform.
+    own_course: ActiveCourse | None = None
     cards: dict[str, CardState] = field(default_factory=dict)
     connected: dict[str, "TwinAccount"] = field(default_factory=dict)
     tax_settings: JsonObject = field(default_factory=dict)
@@ -224,6 +227,11 @@ class TwinAccount:
     def platform_id(self) -> str:
         """The account whose key reaches this one."""
         return self.platform.account_id if self.platform else self.account_id
+
+    @property
+    def course(self) -> ActiveCourse | None:
+        """What a simulator has it do: its own, or its platform's."""
+        return (self.platform or self).own_course
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -295,7 +303,8 @@ class TwinAccount:
             account_id=self.account_id if self.is_connected else None,
         )
         self.events.add(event, self.shared.settings.max_events)
-        self.shared.webhooks.publish(event, self.account_id, self.platform_id)
+        lag = 0.0 if self.course is None else self.course.webhook_lag_seconds
+        self.shared.webhooks.publish(event, self.account_id, self.platform_id, lag)
 
 
 def v2_reference(account_id: str, person_id: str = "") -> dict[str, str]:

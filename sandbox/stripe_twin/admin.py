@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.stripe_twin.controls import TwinControls
+from sandbox.stripe_twin.courses import Course
 from sandbox.stripe_twin.faults import Fault, Latency, WebhookFault
 from sandbox.stripe_twin.journal import describe
 from sandbox.stripe_twin.judge import payments_by_metadata, summarize
@@ -183,6 +184,30 @@ def post_latencies(call: AdminCall) -> Any:
     return get_latencies(call)
 
 
+def get_courses(call: AdminCall) -> Any:
+    """GET courses: what is so now of each account that follows one, by account."""
+    found = {item.name: item.own_course for item in call.twin.state.platforms()}
+    return {
+        name: None if (point := course.point()) is None else point.model_dump()
+        for name, course in found.items()
+        if course is not None
+    }
+
+
+def post_courses(call: AdminCall) -> Any:
+    """POST courses/{account}: has an account do as a course says from now on."""
+    (name,) = call.rest
+    call.twin.set_course(name, Course.model_validate_json(call.body))
+    return get_courses(call)
+
+
+def delete_courses(call: AdminCall) -> Any:
+    """DELETE courses/{account}: has it do as usual."""
+    (name,) = call.rest
+    call.twin.set_course(name, None)
+    return get_courses(call)
+
+
 def get_keys(call: AdminCall) -> Any:
     """GET keys?account=: the POSTs that came, by idempotency key."""
     return call.twin.requests.posts_by_key(call.query.get("account"))
@@ -278,6 +303,9 @@ ADMIN_ROUTES: dict[tuple[str, str], AdminHandler] = {
     ("DELETE", "webhook_faults"): delete_webhook_faults,
     ("GET", "latencies"): get_latencies,
     ("POST", "latencies"): post_latencies,
+    ("GET", "courses"): get_courses,
+    ("POST", "courses"): post_courses,
+    ("DELETE", "courses"): delete_courses,
     ("GET", "keys"): get_keys,
     ("POST", "outage"): post_outage,
     ("GET", "webhooks"): get_webhooks,

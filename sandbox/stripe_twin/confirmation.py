@@ -123,6 +123,8 @@ def charge_card(
     """Asks the issuer; the intent becomes paid, authorised or open again with the decline given."""
     state = account.cards[method["id"]]
     decline = blocked_by_radar(account, state) or state.next_decline()
+    if decline is None and account.course is not None:
+        decline = account.course.decline()
     if decline is not None:
         _decline(account, origin, intent, method, decline)
         return decline

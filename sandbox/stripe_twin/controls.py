@@ -9,6 +9,7 @@ from sandbox.stripe_twin.bank_controls import BankControls
 from sandbox.stripe_twin.clock import TwinClock
 from sandbox.stripe_twin.confirmation import complete_authentication
 from sandbox.stripe_twin.connected_accounts import complete_onboarding
+from sandbox.stripe_twin.courses import ActiveCourse, Course
 from sandbox.stripe_twin.disputes import (
     DisputeMove,
     decide_dispute,
@@ -81,6 +82,15 @@ class TwinControls:
     def set_latency(self, account: str, latency: Latency) -> None:
         """What every answer of a platform account takes from now on. Raises KeyError."""
         self.account(account).latency = latency
+
+    def set_course(self, account: str, course: Course | None) -> None:
+        """Has a platform account do as a course says from now on, or as usual. Raises KeyError."""
+        item = self.account(account)
+        if item.own_course is not None:
+            item.own_course.end()
+        item.own_course = (
+            None if course is None else ActiveCourse(course, item.name, self.clock.time)
+        )
 
     def outage(self, mode: Literal["off", "reset", "error", "hang"]) -> None:
         """Makes every API request fail, or ends that."""

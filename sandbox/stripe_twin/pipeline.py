@@ -14,6 +14,7 @@ from aiohttp import web
 
 from sandbox.stripe_twin.accounts import Origin, TwinAccount, TwinState
 from sandbox.stripe_twin.calls import Call, Content, Router, authenticate
+from sandbox.stripe_twin.courses import ActiveCourse, Ending
 from sandbox.stripe_twin.errors import (
     ApiError,
     api_error,
@@ -246,20 +247,35 @@ class Pipeline:
         chosen = self._faults.choose(seen.method, seen.path, account.names)
         for active in chosen:
             _fail_at_the_door(active)
-        await self._travel(account)
+        # A course may be replaced while the request is under way.
+        course = account.course
+        ending = await self._travel(account, course)
         if seen.method == "POST":
             answer = await self._post(account, request, raw, seen, chosen)
         else:
             await _delay(chosen, "before")
             answer = self._execute(account, seen, queried(request.query_string))
         await _fail_afterwards(chosen)
+        if ending is Ending.TIMED_OUT and course is not None:
+            await course.hang()
+            raise ConnectionCutError
         return answer
 
-    async def _travel(self, account: TwinAccount) -> None:
-        """What every request to the account's region takes."""
+    async def _travel(self, account: TwinAccount, course: ActiveCourse | None) -> Ending:
+        """What every request to the account's region takes, and what its course has it come to.
+        Raises ApiError where that keeps it from the endpoint."""
         latency = (account.platform or account).latency
         if latency.seconds or latency.jitter_seconds:
             await asyncio.sleep(latency.draw(self._travels))
+        if course is None:
+            return Ending.ANSWERED
+        ending, seconds = course.draw()
+        if ending is Ending.RATE_LIMITED:
+            raise rate_limited()
+        await asyncio.sleep(seconds)
+        if ending is Ending.ERROR:
+            raise api_error(503, stored=False)
+        return ending
 
     async def _post(
         self,

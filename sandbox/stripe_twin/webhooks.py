@@ -4,6 +4,7 @@ import asyncio
 import hmac
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 
 import aiohttp
@@ -125,8 +126,11 @@ class WebhookSender:
             endpoint.queue.clear()
             self._update_idle()
 
-    def publish(self, event: AnyEvent, account_id: str, platform_id: str) -> None:
-        """Sends an event of `account_id`; a connected account's also goes to its platform."""
+    def publish(
+        self, event: AnyEvent, account_id: str, platform_id: str, lag_seconds: float = 0.0
+    ) -> None:
+        """Sends an event of `account_id`, so much later; a connected account's also goes to its
+        platform."""
         receivers = [
             endpoint
             for endpoint in self._endpoints.values()
@@ -136,7 +140,10 @@ class WebhookSender:
         ]
         event.undelivered.update(endpoint.endpoint_id for endpoint in receivers)
         for endpoint in receivers:
-            self._admit(endpoint, Delivery(event))
+            if lag_seconds:
+                self._clock.after(lag_seconds, partial(self._admit, endpoint, Delivery(event)))
+            else:
+                self._admit(endpoint, Delivery(event))
 
     def send_to(self, endpoint_id: str, event: AnyEvent) -> None:
         """Sends an event to one endpoint, whatever it is subscribed to."""

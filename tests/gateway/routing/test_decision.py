@@ -12,6 +12,7 @@ from gateway.routing.attribution import CallResult, Ending, attribute
 from gateway.routing.decision import (
     MAX_CANDIDATES,
     CandidatesError,
+    Decision,
     Lesson,
     Policy,
     chosen_again,
@@ -81,6 +82,47 @@ def test_it_leaves_a_corridor_whose_calls_hang() -> None:
     early = decide(GREEDY, state, CONTEXT, NAMES, seed=1, now_s=55.5, in_flight=calls)
     late = decide(GREEDY, state, CONTEXT, NAMES, seed=1, now_s=75.0, in_flight=calls)
     assert (early.corridor, late.corridor) == ("a", "b")
+
+
+def test_it_leaves_a_corridor_that_is_discounted_and_comes_back() -> None:
+    state = taught([(SUCCEEDED, "a"), (SUCCEEDED, "b")] * 20)
+
+    def decided(**discounts: float) -> Decision:
+        return decide(GREEDY, state, CONTEXT, NAMES, seed=1, now_s=40.0, discounts=discounts)
+
+    usual = decide(GREEDY, state, CONTEXT, NAMES, seed=1, now_s=40.0)
+    assert usual.corridor == "a"
+    assert decided() == decided(a=0.0) == decided(elsewhere=0.5) == usual
+    held = decided(a=0.2)
+    assert held.corridor == "b"
+    assert [score.discount for score in held.scores] == [0.2, 0.0, 0.0]
+    assert held.scores[0].value == pytest.approx(usual.scores[0].value * 0.8)
+    assert held.scores[0].value_spread == pytest.approx(usual.scores[0].value_spread * 0.8)
+    assert held.scores[1:] == tuple(
+        before._replace(propensity=after.propensity)
+        for before, after in zip(usual.scores[1:], held.scores[1:], strict=True)
+    )
+    # All alike are as before: nobody is left without a corridor.
+    assert decided(a=0.2, b=0.2, c=0.2).corridor == "a"
+
+
+def test_a_discount_makes_no_loss_smaller() -> None:
+    """Where a success costs more than it brings, doubting it is no reason to go there."""
+    dear = replace(
+        GREEDY,
+        objective=Objective(Aim.EXPECTED_VALUE, 0.1, {"a": CorridorCosts(success_fee_share=0.5)}),
+    )
+    values = [
+        decide(dear, NEW, CONTEXT, NAMES, seed=1, now_s=0.0, discounts=discounts).scores[0].value
+        for discounts in ({}, {"a": 0.5})
+    ]
+    assert values[0] == values[1] < 0
+
+
+@pytest.mark.parametrize("discount", [-0.01, 1.0, float("nan")])
+def test_what_is_no_discount_is_refused(discount: float) -> None:
+    with pytest.raises(CandidatesError, match="discount"):
+        decide(POLICY, NEW, CONTEXT, NAMES, seed=1, now_s=0.0, discounts={"a": discount})
 
 
 @settings(max_examples=60)

@@ -169,6 +169,33 @@ async def test_calls_that_hang_count_against_their_corridor_and_no_longer_than_t
     assert await suspicion() < hung / 2
 
 
+async def test_what_foresight_takes_off_is_asked_for_each_payment_and_written_down(
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock
+) -> None:
+    held = {"backup": 0.0}
+    board = board_of(nowhere, clock)
+    chooser = Chooser(
+        past,
+        board,
+        Mode.STAGED,
+        RoutingTerms(max_share=0.0),
+        clock,
+        discount=lambda name: held.get(name, 0.0),
+    )
+
+    async def chosen() -> tuple[str, dict[str, float]]:
+        choice = await chooser.choose(PAYMENT, BOTH)
+        assert choice is not None
+        scores = choice.record["scores"]
+        return choice.record["action"], {s["corridor"]: s["discount"] for s in scores}
+
+    assert await chosen() == ("backup", {"default": 0.0, "backup": 0.0})
+    held["backup"] = 0.9
+    assert await chosen() == ("default", {"default": 0.0, "backup": 0.9})
+    held["backup"] = 0.0
+    assert await chosen() == ("backup", {"default": 0.0, "backup": 0.0})
+
+
 @pytest.mark.parametrize(
     ("values", "may"),
     [

@@ -53,7 +53,10 @@ pb: Any = routing_service_pb2
 
 
 def believing(
-    model: RoutingState, share: float = SHARE, count: int = 1_500
+    model: RoutingState,
+    share: float = SHARE,
+    count: int = 1_500,
+    discounts: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of decisions by a model and of what came of them, each of a customer of its own."""
     rows = []
@@ -68,6 +71,7 @@ def believing(
             CORRIDORS,
             seed=draw.getrandbits(63),
             now_s=now.timestamp(),
+            discounts=discounts,
         )
         given = Circumstances(
             mode=Mode.STAGED,
@@ -173,6 +177,14 @@ def test_a_model_is_judged_as_it_was_and_not_by_what_it_has_learnt_from() -> Non
     assert "TRAINED_ON_LOG" not in reasons(other)
     damaged = judged(Candidate.MODEL, few, model="{}")
     assert (reasons(damaged), damaged["evaluation"]) == (["OTHER_FEATURES"], None)
+
+
+def test_a_model_is_judged_with_what_foresight_took_off_then() -> None:
+    foreseen = believing(leaning_away(), count=300, discounts={"backup": 0.9})
+    lines = [line_of(row) for row in foreseen]
+    recorded = judged(Candidate.RECORDED, lines)["evaluation"]["ips"]["value"]
+    model = judged(Candidate.MODEL, lines, model=dump(leaning_away()).decode())
+    assert model["evaluation"]["ips"]["value"] == pytest.approx(recorded)
 
 
 def test_what_has_no_chance_in_the_log_is_refused() -> None:

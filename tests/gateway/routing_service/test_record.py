@@ -45,7 +45,8 @@ GIVEN = Circumstances(
 
 def decided(seed: int, names: tuple[str, ...] = NAMES) -> Decision:
     policy = RoutingTerms().policy_of("")
-    return decide(policy, STATE, CONTEXT, names, seed=seed, now_s=NOW.timestamp())
+    held = {"home": 0.3}
+    return decide(policy, STATE, CONTEXT, names, seed=seed, now_s=NOW.timestamp(), discounts=held)
 
 
 def kept(decision: Decision, arm: Arm = Arm.ROUTED) -> Any:
@@ -61,6 +62,7 @@ def test_a_decision_follows_from_its_row_alone(seed: int, arm: Arm) -> None:
     decision = decided(seed)
     row = kept(decision, arm)
     assert decision_of(row) == decision
+    assert [score.discount for score in decision_of(row).scores] == [0.3, 0.0, 0.0]
     assert chosen_again(decision_of(row)) == row.action
     assert row.corridor == (row.action if arm is Arm.ROUTED else "home")
     assert NAMES[rank_of(row)] == row.corridor
