@@ -59,7 +59,8 @@ def pytest_configure() -> None:
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     trace.set_tracer_provider(TracerProvider())
     # How long one example takes says more about the machine than about the code.
-    settings.register_profile("any machine", deadline=None)
+    examples = int(os.environ.get("PROPERTY_EXAMPLES", "50"))
+    settings.register_profile("any machine", deadline=None, max_examples=examples)
     settings.load_profile("any machine")
     share_compiled_statements()
 

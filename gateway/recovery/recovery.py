@@ -45,7 +45,8 @@ from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.outcome import Outcome, OutcomeClass
 from gateway.webhooks_in.event import OutsideUnavailable, PoisonEventError, RetryEventLater
 from gateway.webhooks_in.inbox import PostgresInbox
-from gateway.webhooks_in.recovery import EVENTS_KEPT, received_from
+from gateway.webhooks_in.recovery import received_from
+from gateway.webhooks_in.walks import EVENTS_KEPT
 from runtime.clock import Clock
 
 PAGE = 100

@@ -1,8 +1,9 @@
 """Closing gaps: fetches the events that no webhook has brought, or that the inbox has lost.
 
 What Stripe could not deliver it lists as such. What it has delivered, and a failover has lost, it
-does not: after each start, and whenever the database is another, all that it has told of late is
-compared with the inbox.
+does not: after each start, and whenever the database is another, all that was made since the
+account's marker (`walks`) is compared with the inbox. How late it was delivered does not matter:
+Stripe tries for three days after an outage (https://docs.stripe.com/webhooks#automatic-retries).
 
 Stripe lists the events of one account. Those of connected accounts, of which a platform may have
 thousands, are asked for in rounds, some in each.
@@ -18,13 +19,21 @@ from gateway.stripe_client.outcome import OutcomeClass
 from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent, read_event
 from gateway.webhooks_in.inbox import PostgresInbox
+from gateway.webhooks_in.walk_markers import Account, WalkMarkers
+from gateway.webhooks_in.walk_proofs import WalkProofs
+from gateway.webhooks_in.walks import (
+    EVENTS_KEPT,
+    Position,
+    Walk,
+    compared_since,
+    is_last_comparison,
+    walked_until,
+)
 from runtime.clock import Clock
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop
 
-# Stripe keeps events for 30 days: https://docs.stripe.com/api/events
-EVENTS_KEPT = timedelta(days=30)
 INTERVAL_SECONDS = 600.0
 PAGE_SIZE = 100
 UNDELIVERED = {"delivery_success": False}
@@ -32,9 +41,6 @@ UNDELIVERED = {"delivery_success": False}
 MAX_PAGES = 1000
 # What is older than this is listed once by one process; what is younger may still be in delivery.
 SETTLED = timedelta(hours=1)
-# A failover loses the last commits, which are of events that were made so much earlier at most;
-# what is delivered later is delivered for the second time, after an outage.
-LOST_WITHIN = timedelta(minutes=10)
 # Connected accounts of a corridor that are asked for in a round.
 ACCOUNTS_PER_ROUND = 100
 
@@ -60,13 +66,15 @@ def received_from(
 
 
 class EventRecovery:
-    """Lists undelivered events of every corridor at start and then on a schedule, and all of late
-    whenever the database may have lost some."""
+    """Lists undelivered events of every corridor at start and then on a schedule, and all since an
+    account's marker whenever the database may have lost some."""
 
     def __init__(
         self,
         stripe_client: StripeClient,
         inbox: PostgresInbox,
+        markers: WalkMarkers,
+        proofs: WalkProofs,
         clock: Clock,
         connected: ConnectedAccounts,
         *,
@@ -79,29 +87,40 @@ class EventRecovery:
         self._accounts_per_round = accounts_per_round
         self._stripe = stripe_client
         self._inbox = inbox
+        self._markers = markers
+        self._proofs = proofs
         self._clock = clock
         self._connected = connected
         self._items = Items("corridors to recover")
-        # By corridor and connected account, which is None for the corridor's own.
-        self._positions: dict[tuple[str, str | None], str] = {}
         self._last_account: dict[str, int] = {}
-        # The database as it was last seen, and since when it may lack what Stripe has delivered
-        # (one that never had an event has lost none); those that were compared with it.
+        # The database as it was last seen, when the newest event was made that it had then, and
+        # the same of the look at which it was another, and when that was.
         self._incarnation = ""
-        self._lacks_since: datetime | None = None
-        self._compared: set[tuple[str, str | None]] = set()
+        self._newest_time: datetime | None = None
+        self._newest_kept: datetime | None = None
+        self._seen_time = clock.now()
+        # Of this incarnation: how far the lists of what is undelivered were read, and which
+        # accounts were compared for the last time, and whether all of it.
+        self._positions: dict[Account, Position] = {}
+        self._compared: dict[Account, bool] = {}
 
     def loop(self) -> Loop:
         """Recovers what is missing, again and again."""
         return Loop("event recovery", self._round, poll_seconds=INTERVAL_SECONDS)
 
     async def _round(self) -> bool:
+        await self.work_once()
+        return False
+
+    async def work_once(self) -> None:
+        """One round of all corridors, and of some connected accounts of each."""
         await self.look_at_database()
+        await self._proofs.begin_round(self._incarnation)
         for corridor in self._stripe.corridors:
             with self._items.kept_apart(corridor):
                 await self.recover(corridor)
                 await self.recover_connected(corridor)
-        return False
+        await self._proofs.end_round(self._incarnation)
 
     async def recover_connected(self, corridor: str) -> int:
         """The same for the next connected accounts of a corridor."""
@@ -116,107 +135,134 @@ class EventRecovery:
         return stored
 
     async def look_at_database(self) -> None:
-        """Begins to compare anew if the database is another than at the last look."""
-        incarnation, newest_time = await self._inbox.incarnation()
+        """Begins anew if the database is another than at the last look: it may lack what was
+        stored, be it that Stripe had delivered it or that we had fetched it."""
+        incarnation, self._newest_time = await self._inbox.incarnation()
         if incarnation != self._incarnation:
             self._incarnation = incarnation
-            self._lacks_since = newest_time - LOST_WITHIN if newest_time is not None else None
+            self._newest_kept = self._newest_time
+            self._seen_time = self._clock.now()
+            self._positions.clear()
             self._compared.clear()
+            self._proofs.forget()
 
-    async def recover(self, corridor: str, account: str | None = None) -> int:
+    async def recover(self, corridor: str, stripe_account: str | None = None) -> int:
         """Stores what is missing of one account, oldest first; the number of events.
 
         One page is in memory at a time. If Stripe fails on the way, the next round goes on where
         this one stopped.
         """
-        stored = 0
-        if self._lacks_since is not None and (corridor, account) not in self._compared:
-            stored += await self._compare(corridor, account, self._lacks_since)
-        stored += await self._undelivered(corridor, account)
+        account = corridor, stripe_account
+        # Known before anything is listed: what was made before then is in the lists. Stripe has one
+        # clock, so that any account's newest event tells its time. Without any there is none to
+        # tell it, and nothing that was acknowledged.
+        newest_time = self._newest_time
+        compared = await self._compare(account)
+        walked = await self._undelivered(account)
+        if compared.is_whole and walked.is_whole and newest_time is not None:
+            self._proofs.add(account, walked_until(newest_time))
+        stored = compared.stored + walked.stored
         if stored:
             telemetry.recovered.labels(corridor).inc(stored)
             log.warning("webhooks_recovered", corridor=corridor, events=stored)
         return stored
 
-    async def _compare(self, corridor: str, account: str | None, lacks_since: datetime) -> int:
-        """Stores what the database may have lost; again from the beginning if Stripe fails."""
+    async def _compare(self, account: Account) -> Walk:
+        """Stores what the database may have lost, at once in each incarnation and once more when
+        Stripe's list has all that was made before; again from the beginning if Stripe fails."""
+        if account in self._compared:
+            return Walk(0, self._compared[account])
+        is_last = is_last_comparison(self._seen_time, self._clock.now())
+        marker = await self._markers.walked_until(account)
+        lacks_since = compared_since(marker, self._newest_kept, self._clock.now())
+        if lacks_since is None:
+            self._compared[account] = True
+            return Walk(0, True)
         since = {"created": {"gte": int(lacks_since.timestamp())}}
-        oldest = await self._oldest_page(corridor, account, since)
-        if oldest is None:
-            return 0
+        found = await self._oldest_page(account, since)
+        if found is None:
+            return Walk(0, False)
+        page: list[dict[str, Any]] | None
+        page, is_whole = found
         stored = 0
-        page: list[dict[str, Any]] | None = oldest
         while page:
-            stored += (await self._store(corridor, account, page)).count(True)
-            page = await self._page(corridor, account, {**since, "ending_before": page[0]["id"]})
-        if page is not None:
-            self._compared.add((corridor, account))
-        return stored
+            stored += (await self._store(account, page)).count(True)
+            page = await self._page(account, {**since, "ending_before": page[0]["id"]})
+        if page is None:
+            return Walk(stored, False)
+        if is_last:
+            self._compared[account] = is_whole
+        return Walk(stored, is_whole)
 
-    async def _undelivered(self, corridor: str, account: str | None) -> int:
+    async def _undelivered(self, account: Account) -> Walk:
         stored = 0
-        after = self._positions.get((corridor, account))
-        if after is None:
+        position = self._positions.get(account)
+        if position is None:
             kept_since = int((self._clock.now() - EVENTS_KEPT).timestamp())
             kept = {**UNDELIVERED, "created": {"gte": kept_since}}
-            oldest = await self._oldest_page(corridor, account, kept)
+            found = await self._oldest_page(account, kept)
+            if found is None:
+                return Walk(0, False)
+            oldest, is_whole = found
             if not oldest:
-                return 0
-            stored += await self._store_undelivered(corridor, account, oldest)
-            after = str(oldest[0]["id"])
+                return Walk(0, is_whole)
+            stored += await self._store_undelivered(account, oldest, is_whole)
+            position = Position(str(oldest[0]["id"]), is_whole)
+        after, is_whole = position.event_id, position.is_whole
         for _ in range(self._max_pages):
-            page = await self._page(corridor, account, {**UNDELIVERED, "ending_before": after})
+            page = await self._page(account, {**UNDELIVERED, "ending_before": after})
             if not page:
-                break
-            stored += await self._store_undelivered(corridor, account, page)
+                return Walk(stored, is_whole and page is not None)
+            stored += await self._store_undelivered(account, page, is_whole)
             after = str(page[0]["id"])
-        else:
-            log.error("webhook_recovery_goes_on_later", corridor=corridor, pages=self._max_pages)
-        return stored
+        log.error("webhook_recovery_goes_on_later", corridor=account[0], pages=self._max_pages)
+        return Walk(stored, False)
 
     async def _oldest_page(
-        self, corridor: str, account: str | None, which: Mapping[str, Any]
-    ) -> list[dict[str, Any]] | None:
-        """Stripe lists the newest first, so the way to the oldest leads past all; None if Stripe
-        does not say."""
-        page = oldest = await self._page(corridor, account, which)
+        self, account: Account, which: Mapping[str, Any]
+    ) -> tuple[list[dict[str, Any]], bool] | None:
+        """Stripe lists the newest first, so the way to the oldest leads past all; with it, whether
+        it was reached. None if Stripe does not say."""
+        page = oldest = await self._page(account, which)
+        is_whole = True
         for _ in range(self._max_pages):
             if page is None or len(page) < self._page_size:
                 break
-            page = await self._page(corridor, account, {**which, "starting_after": page[-1]["id"]})
+            page = await self._page(account, {**which, "starting_after": page[-1]["id"]})
             oldest = page or oldest
         else:
-            log.error("webhook_recovery_truncated", corridor=corridor, pages=self._max_pages)
-        return None if page is None else oldest
+            is_whole = False
+            log.error("webhook_recovery_truncated", corridor=account[0], pages=self._max_pages)
+        return None if page is None or oldest is None else (oldest, is_whole)
 
     async def _page(
-        self, corridor: str, account: str | None, which: Mapping[str, Any]
+        self, account: Account, which: Mapping[str, Any]
     ) -> list[dict[str, Any]] | None:
         """A page of events, newest first; None if Stripe does not say."""
+        corridor, stripe_account = account
         outcome = await self._stripe.records.list_events(
-            corridor, {"limit": self._page_size, **which}, connected_account=account
+            corridor, {"limit": self._page_size, **which}, connected_account=stripe_account
         )
         if not outcome.succeeded or outcome.object is None:
             log.warning("webhook_recovery_stopped", corridor=corridor)
             if outcome.outcome_class is OutcomeClass.REJECTED:
                 # Perhaps Stripe has forgotten the event that we had come to: begin again.
-                self._positions.pop((corridor, account), None)
+                self._positions.pop(account, None)
             return None
         page: list[dict[str, Any]] = outcome.object["data"]
         return page
 
-    async def _store(
-        self, corridor: str, account: str | None, page: list[dict[str, Any]]
-    ) -> list[bool]:
-        received = received_from(page, corridor, account, self._clock.now())
+    async def _store(self, account: Account, page: list[dict[str, Any]]) -> list[bool]:
+        received = received_from(page, *account, self._clock.now())
         return await self._inbox.store_all(received)
 
     async def _store_undelivered(
-        self, corridor: str, account: str | None, page: list[dict[str, Any]]
+        self, account: Account, page: list[dict[str, Any]], is_whole: bool
     ) -> int:
-        stored = await self._store(corridor, account, page)
+        """`is_whole` says whether all that comes before the page was listed."""
+        stored = await self._store(account, page)
         settled = (self._clock.now() - SETTLED).timestamp()
         for event in reversed(page):
             if event["created"] <= settled:
-                self._positions[corridor, account] = str(event["id"])
+                self._positions[account] = Position(str(event["id"]), is_whole)
         return stored.count(True)

@@ -21,6 +21,8 @@ from gateway.webhooks_in.receiver import WebhookReceiver
 from gateway.webhooks_in.recovery import ConnectedAccounts, EventRecovery
 from gateway.webhooks_in.router import EventRouter, merged
 from gateway.webhooks_in.upkeep import InboxUpkeep
+from gateway.webhooks_in.walk_markers import WalkMarkers
+from gateway.webhooks_in.walk_proofs import WalkProofs
 from runtime.clock import Clock
 from runtime.database import Database
 from runtime.notifier import Notifier
@@ -33,6 +35,7 @@ class OpenIntake(Part):
     """What others need of the intake."""
 
     inbox: PostgresInbox
+    markers: WalkMarkers
 
 
 @asynccontextmanager
@@ -50,6 +53,7 @@ async def open_intake(
     try:
         yield OpenIntake(
             inbox=inbox,
+            markers=WalkMarkers(engine),
             http_routes=receiver.routes() if Role.WEBHOOKS in settings.active_roles else (),
         )
     finally:
@@ -102,7 +106,8 @@ async def open_processing(
         policy=ConsumerPolicy(handler_seconds=settings.call_seconds, lease=settings.lease),
     )
     loops = [InboxUpkeep(inbox, stripe_client.corridors, clock).loop(), consumer.loop()]
-    recovery = EventRecovery(stripe_client, inbox, clock, connected)
+    proofs = WalkProofs(intake.markers, broker)
+    recovery = EventRecovery(stripe_client, inbox, intake.markers, proofs, clock, connected)
     async with AsyncExitStack() as stack:
         if broker is not None:
             # A connection of its own, because it keeps it.

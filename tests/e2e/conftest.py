@@ -21,14 +21,14 @@ def databases(postgres_url: str) -> Iterator[dict[str, str]]:
         yield databases
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_databases(postgres_url: str) -> Iterator[dict[str, str]]:
     """The databases of the shared engine."""
     with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
         yield databases
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def engine(
     shared_databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Engine]:

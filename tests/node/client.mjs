@@ -22,11 +22,12 @@ const credentials = TLS_CA_FILE
 const GATEWAY = ["gateway/v1/payment_service.proto", "gateway/v1/customer_service.proto"];
 
 // Calls methods of the services in those files, such as "PaymentService/GetPayment".
-export function open(protos, address, files = GATEWAY) {
+// Each may take until the deadline.
+export function open(protos, address, files = GATEWAY, deadlineMs = DEADLINE_MS) {
   const definition = protoLoader.loadSync(files, { ...OPTIONS, includeDirs: [protos] });
   const services = grpc.loadPackageDefinition(definition)[files[0].split("/")[0]].v1;
   const clients = {};
-  const options = () => ({ deadline: new Date(Date.now() + DEADLINE_MS) });
+  const options = () => ({ deadline: new Date(Date.now() + deadlineMs) });
   const methodOf = (name) => {
     const [service, method] = name.split("/");
     clients[service] ??= new services[service](address, credentials);

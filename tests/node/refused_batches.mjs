@@ -8,6 +8,8 @@ import { open, run } from "./client.mjs";
 
 const ITEMS = 8_000;
 const LEGS = 10_000;
+// The stream lasts as long as all calls together, on a machine that is busy with other things.
+const DEADLINE_MS = 100_000;
 
 const [protos, address, name] = process.argv.slice(2);
 if (name === undefined) {
@@ -15,7 +17,7 @@ if (name === undefined) {
   process.exit(2);
 }
 
-const ledger = open(protos, address, ["ledger/v1/ledger_service.proto"]);
+const ledger = open(protos, address, ["ledger/v1/ledger_service.proto"], DEADLINE_MS);
 
 function leg(account, direction, units) {
   return {

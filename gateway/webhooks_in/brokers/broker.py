@@ -62,6 +62,10 @@ class Delivery:
     """What the broker wants back as acknowledgement."""
 
 
+# Where a broker ends, in numbers of its own.
+End = tuple[int, ...]
+
+
 class Broker(Protocol):
     """A durable queue. One taker at a time: `BrokerRelay` sees to that with a lock.
 
@@ -90,6 +94,14 @@ class Broker(Protocol):
 
     async def waiting(self) -> int:
         """About how many letters are not acknowledged."""
+        ...
+
+    async def end(self) -> End:
+        """Where it ends now, behind every letter for which `publish` has returned."""
+        ...
+
+    async def is_past(self, end: End) -> bool:
+        """Whether every letter before an end is acknowledged; False as well if it cannot tell."""
         ...
 
     async def check(self) -> None:

@@ -21,7 +21,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from gateway.webhooks_in.brokers.broker import Delivery, Letter
+from gateway.webhooks_in.brokers.broker import Delivery, End, Letter
 from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
 from runtime.logs import get_logger
 
@@ -74,7 +74,7 @@ class KafkaBroker:
             }
         )
         self._consumer: Consumer | None = None
-        self._partitions: list[TopicPartition] = []
+        self._asker: Consumer | None = None
         self._blocking = ThreadPoolExecutor(1, "kafka-consumer")
         self._closing = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
@@ -132,15 +132,17 @@ class KafkaBroker:
         await self._block(commit)
 
     async def waiting(self) -> int:
-        def lag() -> int:
-            consumer = self._opened()
-            total = 0
-            for committed in consumer.committed(self._partitions, timeout=ANSWER_SECONDS):
-                low, high = consumer.get_watermark_offsets(committed, timeout=ANSWER_SECONDS)
-                total += high - max(low, committed.offset)
-            return total
+        return sum(end - done for done, end in await self._block(self._offsets))
 
-        return await self._block(lag)
+    async def end(self) -> End:
+        return tuple(end for _, end in await self._block(self._offsets))
+
+    async def is_past(self, end: End) -> bool:
+        offsets = await self._block(self._offsets)
+        # Partitions that are more since then begin behind that end.
+        return len(offsets) >= len(end) and all(
+            done >= before for (done, _), before in zip(offsets, end, strict=False)
+        )
 
     async def check(self) -> None:
         def describe() -> None:
@@ -166,7 +168,17 @@ class KafkaBroker:
 
     def _reopen(self) -> None:
         self._close_consumer()
-        consumer = Consumer(
+        self._consumer = consumer = self._new_consumer()
+        # All of them, whatever else is in the group: there is one broker relay at a time.
+        consumer.assign(
+            [
+                TopicPartition(self._topic, number, OFFSET_STORED)
+                for number in self._partitions(consumer)
+            ]
+        )
+
+    def _new_consumer(self) -> Consumer:
+        return Consumer(
             {
                 **self._common,
                 "group.id": self._group,
@@ -177,16 +189,26 @@ class KafkaBroker:
                 "queued.max.messages.kbytes": MAX_PREFETCHED_KILOBYTES,
             }
         )
-        self._consumer = consumer
+
+    def _partitions(self, consumer: Consumer) -> list[int]:
         described = consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
         topic = described.topics[self._topic]
         if topic.error is not None:
             raise KafkaException(topic.error)
-        self._partitions = [TopicPartition(self._topic, number) for number in topic.partitions]
-        # All of them, whatever else is in the group: there is one broker relay at a time.
-        consumer.assign(
-            [TopicPartition(self._topic, number, OFFSET_STORED) for number in topic.partitions]
-        )
+        return sorted(topic.partitions)
+
+    def _offsets(self) -> list[tuple[int, int]]:
+        """Of each partition, up to where it is acknowledged, and where it ends."""
+        consumer = self._consumer
+        if consumer is None:
+            # The broker relay may be another process; one that has no partitions only asks.
+            consumer = self._asker = self._asker or self._new_consumer()
+        partitions = [TopicPartition(self._topic, number) for number in self._partitions(consumer)]
+        offsets = []
+        for committed in consumer.committed(partitions, timeout=ANSWER_SECONDS):
+            low, high = consumer.get_watermark_offsets(committed, timeout=ANSWER_SECONDS)
+            offsets.append((max(low, committed.offset), high))
+        return offsets
 
     def _opened(self) -> Consumer:
         if self._consumer is None:
@@ -194,9 +216,11 @@ class KafkaBroker:
         return self._consumer
 
     def _close_consumer(self) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.close()
+        consumers = self._consumer, self._asker
+        self._consumer = self._asker = None
+        for consumer in consumers:
+            if consumer is not None:
+                consumer.close()
 
     async def _block(self, call: Callable[[], Answer]) -> Answer:
         try:

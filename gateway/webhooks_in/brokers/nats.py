@@ -16,10 +16,11 @@ from nats.js.api import (
     RetentionPolicy,
     StorageType,
     StreamConfig,
+    StreamState,
 )
 from nats.js.errors import NotFoundError
 
-from gateway.webhooks_in.brokers.broker import Delivery, Letter
+from gateway.webhooks_in.brokers.broker import Delivery, End, Letter
 from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
 from runtime.logs import get_logger
 from runtime.tasks import cancel
@@ -125,11 +126,15 @@ class NatsBroker:
             raise BufferUnavailableError(type(error).__name__) from error
 
     async def waiting(self) -> int:
-        try:
-            stream = await self._jetstream()
-            return (await stream.stream_info(self._stream)).state.messages
-        except (nats.errors.Error, OSError) as error:
-            raise BufferUnavailableError(type(error).__name__) from error
+        return (await self._state()).messages
+
+    async def end(self) -> End:
+        return ((await self._state()).last_seq,)
+
+    async def is_past(self, end: End) -> bool:
+        # A work queue has no longer what was acknowledged.
+        state = await self._state()
+        return state.messages == 0 or state.first_seq > end[0]
 
     async def check(self) -> None:
         await self.waiting()
@@ -140,6 +145,13 @@ class NatsBroker:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+    async def _state(self) -> StreamState:
+        try:
+            stream = await self._jetstream()
+            return (await stream.stream_info(self._stream)).state
+        except (nats.errors.Error, OSError) as error:
+            raise BufferUnavailableError(type(error).__name__) from error
 
     def _connected(self) -> Client:
         # The client would keep what is sent while it reconnects, and its caller waiting.

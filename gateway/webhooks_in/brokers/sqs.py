@@ -6,6 +6,7 @@ Credentials are found as every AWS client finds them: the role of the machine or
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gateway.webhooks_in.brokers.broker import Delivery, Letter
+from gateway.webhooks_in.brokers.broker import Delivery, End, Letter
 from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
 from runtime.batching import Batcher
 
@@ -28,6 +29,9 @@ READ_SECONDS = 4.0
 TAKE_SECONDS = 1
 # What is taken and not acknowledged comes back after this, and holds up its subject until then.
 VISIBILITY_SECONDS = 30
+# What a queue says of how many messages it has is right a minute later at the earliest:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+COUNT_SECONDS = 300.0
 
 
 class SqsBroker:
@@ -43,12 +47,14 @@ class SqsBroker:
         endpoint: str | None = None,
         visibility_seconds: int = VISIBILITY_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
+        count_seconds: float = COUNT_SECONDS,
     ) -> None:
         self._queue_url = queue_url
         self._region = region
         self._endpoint = endpoint
         self._visibility_seconds = visibility_seconds
         self._connect_seconds = connect_seconds
+        self._count_seconds = count_seconds
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._client: Any = None
@@ -102,6 +108,15 @@ class SqsBroker:
                 "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
             )
         return sum(int(value) for value in attributes.values())
+
+    async def end(self) -> End:
+        # It has no positions; only that it is empty later says that all is out of it.
+        return (time.monotonic_ns(),)
+
+    async def is_past(self, end: End) -> bool:
+        if time.monotonic_ns() - end[0] < self._count_seconds * 1e9:
+            return False
+        return await self.waiting() == 0
 
     async def check(self) -> None:
         await self.waiting()

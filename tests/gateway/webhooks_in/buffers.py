@@ -238,6 +238,7 @@ async def sqs_buffer(
             "eu-central-1",
             endpoint=endpoint,
             visibility_seconds=SQS_VISIBILITY_SECONDS,
+            count_seconds=0,
             connect_seconds=ARRIVE_SECONDS,
         ),
         server.cut,

@@ -16,12 +16,15 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.stripe_client.client import StripeClient
 from gateway.stripe_client.corridors import Corridor
+from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.buffer import PostgresBuffer
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.receiver import WebhookReceiver
 from runtime.clock import ManualClock
 from sandbox.guardian import temporary_folder
+from sandbox.stripe_twin.twin import Twin
 from tests.aws import aws_credentials
 from tests.gateway.webhooks_in.broker_servers import (
     MOCK_KAFKA,
@@ -131,6 +134,18 @@ async def harness(
 @pytest.fixture
 def inbox(engine: AsyncEngine, clock: ManualClock) -> PostgresInbox:
     return PostgresInbox(engine, clock)
+
+
+@pytest.fixture
+async def stripe_client(twin: Twin, engine: AsyncEngine) -> AsyncIterator[StripeClient]:
+    corridor = Corridor(
+        name="default",
+        api_key=SecretStr(twin.account().secret_key),
+        api_base=twin.url,
+        webhook_secrets=(SecretStr("whsec_bench"),),
+    )
+    async with open_stripe_client([corridor], engine) as opened:
+        yield opened.client
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from gateway.webhooks_in.brokers.broker import Broker, Delivery, Letter
+from gateway.webhooks_in.brokers.broker import Broker, Delivery, End, Letter
 from gateway.webhooks_in.buffer import Buffer, BufferUnavailableError
 from gateway.webhooks_in.event import ClaimedEvent, PoisonEventError, StripeEvent, read_event
 from gateway.webhooks_in.receiver import MAX_BODY_BYTES
@@ -256,6 +256,32 @@ async def test_a_backlog_goes_through_the_memory_in_small_batches(harness: Buffe
     await at_last(_all_acknowledged(broker))
 
 
+async def test_a_broker_tells_when_all_before_its_end_is_in_the_inbox(
+    harness: BufferHarness,
+) -> None:
+    relay, asker = harness.broker(), harness.broker()
+    if relay is None or asker is None:
+        assert harness.settings == {}, "the inbox itself"
+        return
+    buffer, sent = harness.new_buffer(), [event(f"pi_{number}") for number in range(6)]
+    # Nothing was ever in it; Kafka has a topic once it was asked about.
+    await buffer.check()
+    await at_last(_is_past(asker, await asker.end()))
+    for one in sent[:4]:
+        await buffer.store(one)
+    end = await asker.end()
+    assert not await asker.is_past(end)
+    # One process relays, and another asks; what comes later does not matter.
+    async with harness.relaying(broker=relay):
+        await harness.arrived(4)
+        await at_last(_is_past(asker, end))
+    for one in sent[4:]:
+        await buffer.store(one)
+    assert not await asker.is_past(await asker.end())
+    if harness.name != "sqs":
+        assert await asker.is_past(end)
+
+
 async def test_two_carriers_take_turns(harness: BufferHarness) -> None:
     buffer, sent = harness.new_buffer(), [event(f"pi_{number % 2}") for number in range(20)]
     async with harness.relaying(max_batch=3) as first, harness.relaying(max_batch=3):
@@ -289,6 +315,13 @@ async def test_what_is_no_event_is_set_aside_and_stops_nothing(harness: BufferHa
 def _all_acknowledged(broker: Broker) -> Callable[[], Awaitable[bool]]:
     async def look() -> bool:
         return await broker.waiting() == 0
+
+    return look
+
+
+def _is_past(broker: Broker, end: End) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return await broker.is_past(end)
 
     return look
 

@@ -1,48 +1,20 @@
 """Events that no webhook brought are fetched."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.merchants import store as merchant_store
 from gateway.merchants.store import MerchantStore
 from gateway.stripe_client.client import StripeClient
-from gateway.stripe_client.corridors import Corridor
-from gateway.stripe_client.wiring import open_stripe_client
 from gateway.webhooks_in.inbox import PostgresInbox
-from gateway.webhooks_in.recovery import LOST_WITHIN, EventRecovery, received_from
+from gateway.webhooks_in.recovery import received_from
+from gateway.webhooks_in.walks import LOST_WITHIN
 from runtime.clock import ManualClock
 from sandbox.stripe_twin.twin import Twin
 from tests.backups import backup_of
-
-CHARGE = {
-    "amount": 1000,
-    "currency": "eur",
-    "confirm": True,
-    "payment_method": "pm_card_visa",
-    "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-}
-
-
-async def nobody(_corridor: str, _after: int, _limit: int) -> list[tuple[int, str]]:
-    """No connected accounts."""
-    return []
-
-
-@pytest.fixture
-async def stripe_client(twin: Twin, engine: AsyncEngine) -> AsyncIterator[StripeClient]:
-    corridor = Corridor(
-        name="default",
-        api_key=SecretStr(twin.account().secret_key),
-        api_base=twin.url,
-        webhook_secrets=(SecretStr("whsec_bench"),),
-    )
-    async with open_stripe_client([corridor], engine) as opened:
-        yield opened.client
+from tests.gateway.webhooks_in.recovering import CHARGE, recovery_of
 
 
 async def test_missing_events_are_stored_once_and_in_order(
@@ -51,11 +23,10 @@ async def test_missing_events_are_stored_once_and_in_order(
     # Nobody listens at this address: Stripe cannot deliver.
     twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
     clock = ManualClock(datetime.now(UTC))
-    inbox = PostgresInbox(engine, clock)
     for number in range(2):
         made = await stripe_client.create_payment_intent("default", CHARGE, f"key-{number}")
         assert made.succeeded
-    recovery = EventRecovery(stripe_client, inbox, clock, nobody)
+    recovery = recovery_of(stripe_client, engine, clock)
     assert await recovery.recover("default") > 0
     assert await recovery.recover("default") == 0
     async with engine.connect() as connection:
@@ -76,7 +47,7 @@ async def test_an_outage_of_stripe_leaves_recovery_for_later(
 ) -> None:
     clock = ManualClock(datetime.now(UTC))
     twin.outage("error")
-    recovery = EventRecovery(stripe_client, PostgresInbox(engine, clock), clock, nobody)
+    recovery = recovery_of(stripe_client, engine, clock)
     twin.register_webhook("http://127.0.0.1:1/webhooks/stripe/default")
     assert await recovery.recover("default") == 0
     twin.outage("off")
@@ -91,8 +62,7 @@ async def test_many_missing_events_are_stored_page_by_page_and_where_it_stopped(
     clock = ManualClock(datetime.now(UTC))
     for number in range(4):
         await stripe_client.create_payment_intent("default", CHARGE, f"key-{number}")
-    inbox = PostgresInbox(engine, clock)
-    recovery = EventRecovery(stripe_client, inbox, clock, nobody, page_size=3, max_pages=5)
+    recovery = recovery_of(stripe_client, engine, clock, page_size=3, max_pages=5)
     # Each of them makes four events at the least, and two hours later they are settled.
     clock.advance(timedelta(hours=2))
     rounds = [await recovery.recover("default") for _ in range(3)]
@@ -141,12 +111,8 @@ async def test_connected_accounts_are_looked_at_in_turn(
     await merchants.disconnect("m_3")
     for account in accounts:
         twin.complete_onboarding(account)
-    recovery = EventRecovery(
-        stripe_client,
-        PostgresInbox(engine, clock),
-        clock,
-        merchants.accounts_after,
-        accounts_per_round=2,
+    recovery = recovery_of(
+        stripe_client, engine, clock, merchants.accounts_after, accounts_per_round=2
     )
     rounds = [await recovery.recover_connected("default") for _ in range(4)]
     assert rounds[0] > 0 < rounds[1]
@@ -171,7 +137,7 @@ async def test_what_was_delivered_and_a_failover_has_lost_is_fetched(
     """Stripe does not list it as undelivered."""
     clock = ManualClock(datetime.now(UTC))
     inbox = PostgresInbox(engine, clock)
-    recovery = EventRecovery(stripe_client, inbox, clock, nobody, page_size=3)
+    recovery = recovery_of(stripe_client, engine, clock, page_size=3)
 
     async def seen() -> int:
         await recovery.look_at_database()
@@ -217,6 +183,6 @@ async def test_what_came_long_before_the_newest_is_not_asked_for_again(
     newest = {**events.object["data"][0], "id": "evt_newest"}
     newest["created"] += int((LOST_WITHIN + timedelta(minutes=1)).total_seconds())
     await inbox.store_all(received_from([newest], "default", None, clock.now()))
-    recovery = EventRecovery(stripe_client, inbox, clock, nobody)
+    recovery = recovery_of(stripe_client, engine, clock)
     await recovery.look_at_database()
     assert await recovery.recover("default") == 0

@@ -16,7 +16,7 @@ from runtime.clock import SystemClock
 from runtime.notifier import Notifier
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.webhooks_in.buffers import at_last
-from tests.gateway.webhooks_in.test_recovery import CHARGE
+from tests.gateway.webhooks_in.recovering import CHARGE
 from tests.gateway.webhooks_in.working import work_off
 
 

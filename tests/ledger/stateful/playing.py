@@ -42,11 +42,20 @@ MAX_DRAINING_READS = 10_000
 class Play:
     """One history in a ledger of its own."""
 
-    def __init__(self, channel: Any, clock: ManualClock, name: str, expiries: int) -> None:
-        """`expiries` is how many holds the service expires in a commit."""
+    def __init__(
+        self,
+        channel: Any,
+        clock: ManualClock,
+        name: str,
+        expiries: int,
+        draining_reads: int = MAX_DRAINING_READS,
+    ) -> None:
+        """`expiries` is how many holds the service expires in a commit; `draining_reads` how often
+        is looked until all are that are due."""
         self.stub: Any = LedgerServiceStub(channel)
         self.audits: Any = AuditServiceStub(channel)
         self.clock = clock
+        self._draining_reads = draining_reads
         self._model = NaiveLedger(name, self._now_us(), expiries)
         self._requests = Requests(self._model)
         # The first answer to each request, to the last word.
@@ -111,7 +120,7 @@ class Play:
         """Reads the moment under way, and waits until all that is due is recorded."""
         await self._check_trial()
         request = ledgers.GetLedgerRequest(name=self._model.name)
-        for _ in range(MAX_DRAINING_READS):
+        for _ in range(self._draining_reads):
             got = await self.stub.GetLedger(request)
             if got.ledger.last_sequence >= self._model.last_sequence + len(self._model.due):
                 self._model.expire_due()
