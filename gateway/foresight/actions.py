@@ -1,7 +1,9 @@
 """What an alarm may do to its corridor, within bounds that operators set; and that it is undone.
 
 The posture towards a corridor follows from its alarm and forecast alone. Nothing is added up from
-minute to minute, so that nothing can be left over: when no alarm stands the posture is `NEUTRAL`.
+minute to minute, so that nothing can be left over: when no alarm stands the posture is `NEUTRAL`,
+but for the minute in which a step is found. Then traffic is taken off at once and for that minute
+alone, without an incident: what stays raises an alarm in the next, and a spike is over by then.
 A corridor is never closed by this, since operators' bounds keep a share of both traffic and
 concurrency.
 """
@@ -72,9 +74,10 @@ def posture(alarm: Alarm, forecast: Forecast, bounds: Bounds, before: Posture) -
     """The posture after a forecast: as far towards the bounds as a breach is likely.
 
     A breach that is likely within ten minutes weighs as it is, one within forty by half; while the
-    objective is broken the bounds are reached. Small changes keep what was before.
+    objective is broken, or a step is found, the bounds are reached. Small changes keep what was
+    before.
     """
-    if not alarm.stands:
+    if not alarm.stands and not forecast.steps:
         return NEUTRAL
     weight = (
         1.0
@@ -88,7 +91,7 @@ def posture(alarm: Alarm, forecast: Forecast, bounds: Bounds, before: Posture) -
         discount = before.discount
     if _keeps(1 - before.concurrency, 1 - concurrency, 1 - bounds.least_concurrency):
         concurrency = before.concurrency
-    return Posture(discount, concurrency, bounds.incidents)
+    return Posture(discount, concurrency, bounds.incidents and alarm.stands)
 
 
 def acts(

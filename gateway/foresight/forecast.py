@@ -11,7 +11,7 @@ from gateway.foresight.model import HORIZONS, Model
 from gateway.foresight.objective import PARTS, Objective, Part
 from gateway.foresight.reading import Reading, State, read
 from gateway.foresight.signals import Minute
-from gateway.foresight.steps import NO_STEPS, StepState, find_steps
+from gateway.foresight.steps import NO_STEPS, StepState, find_steps, stayed
 from gateway.foresight.usual import SIGNALS
 
 # Below this chance of a breach within the longest horizon no time is given.
@@ -37,7 +37,8 @@ class Forecast:
     `probabilities` are those of `HORIZONS`; `probability` is the first, for ten minutes. Of an
     objective that is broken now they are 1. `minutes_to_breach` is the expected time if the breach
     comes within the longest horizon, and `None` where that is unlikely. `part` is the part nearest
-    to its limit, unless all are calm; `steps` are the parts that jumped in this minute.
+    to its limit, unless all are calm; `steps` are the parts that jumped in this minute, `stayed`
+    those that jumped in the one before and have not come back.
     """
 
     minute: int
@@ -47,6 +48,7 @@ class Forecast:
     part: Part | None
     evidence: tuple[Evidence, ...]
     steps: tuple[Part, ...]
+    stayed: tuple[Part, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -84,6 +86,7 @@ def foresee(
         part=worst,
         evidence=() if worst is None else _evidence(reading),
         steps=jumped,
+        stayed=stayed(corridor.steps, steps),
     )
 
 

@@ -3,7 +3,7 @@
 Nothing foretells a step, so all that counts is to see it soon and not to take a spike for one. A
 part has stepped when each of its last three minutes lies far above where it was before them; a
 spike of one or two minutes never has. A step is told once, and again only after the part has
-been back below half of the jump.
+been back below half of the jump. Of a spike of three minutes it differs a minute later: it stays.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,13 @@ BASE_STEP = 1 / 10
 
 @dataclass(frozen=True, slots=True)
 class PartSteps:
-    """A part: its last severities, the level before them, and the jump that was told."""
+    """A part: its last severities, the level before them, the jump that was told, and whether it
+    was told in the last minute."""
 
     recent: tuple[float, ...] = ()
     base: float = 0.0
     told: float | None = None
+    is_new: bool = False
 
 
 StepState = tuple[PartSteps, ...]
@@ -41,6 +43,15 @@ def find_steps(state: StepState, reading: Reading) -> tuple[StepState, tuple[Par
     return after, jumped
 
 
+def stayed(before: StepState, after: StepState) -> tuple[Part, ...]:
+    """The parts whose step was told the minute before, and that have not come back since."""
+    return tuple(
+        part
+        for part, old, new in zip(PARTS, before, after, strict=True)
+        if old.is_new and new.told is not None
+    )
+
+
 def _next(part: PartSteps, severity: float) -> PartSteps:
     recent = (*part.recent, severity)[-MINUTES_OF_A_STEP:]
     base = part.base
@@ -53,4 +64,4 @@ def _next(part: PartSteps, severity: float) -> PartSteps:
         jump = sum(recent) / MINUTES_OF_A_STEP - base
         if jump >= LEAST_MEAN and min(recent) - base >= LEAST_EACH:
             told = jump
-    return PartSteps(recent, base, told)
+    return PartSteps(recent, base, told, is_new=part.told is None and told is not None)

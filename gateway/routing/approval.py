@@ -49,6 +49,15 @@ def expected_approval(mean: float, variance: float) -> float:
     return logistic(mean / math.sqrt(1.0 + math.pi * variance / 8.0))
 
 
+def chance_of(
+    common: Table, own: Table, common_slots: Sequence[int], own_slots: Sequence[int], offset: float
+) -> float:
+    """How likely a payment is approved."""
+    common_mean, common_variance = common.sum(common_slots)
+    own_mean, own_variance = own.sum(own_slots)
+    return expected_approval(offset + common_mean + own_mean, common_variance + own_variance)
+
+
 def learn(
     common: Table,
     own: Table,

@@ -9,10 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gateway.routing.approval import Table, expected_approval, learn
+from gateway.routing.approval import Table, chance_of, expected_approval, learn
 from gateway.routing.attribution import Attribution
 from gateway.routing.features import Context, FeatureSpace, Slots
-from gateway.routing.health import HealthSettings, InFlight, ended, prognosis, with_in_flight
+from gateway.routing.health import (
+    HealthSettings,
+    InFlight,
+    ended,
+    judged,
+    prognosis,
+    with_in_flight,
+)
 from gateway.routing.objective import Objective, worth
 from gateway.routing.propensity import Exploration, Value, draw, propensities
 from gateway.routing.state import FIRST_DOUBT, CorridorState, RoutingState, advance
@@ -45,7 +52,7 @@ class Score(NamedTuple):
 
     corridor: str
     approval: float
-    """How likely the issuer approves."""
+    """How likely the issuer approves, incidents that make issuers decline included."""
     technical_failure: float
     incident: float
     """How likely an incident is under way."""
@@ -117,7 +124,7 @@ def decide(
         if calls:
             health = with_in_flight(health, calls, now_s, policy.health)
         ahead = prognosis(health, context.region, context.network, now_s, policy.health)
-        well = 1.0 - ahead.failure
+        well = (1.0 - ahead.failure) * (1.0 - ahead.refusal)
         discount = discounts.get(corridor, 0.0) if discounts else 0.0
         if not 0.0 <= discount < 1.0:
             raise CandidatesError(f"a discount of {discount} is not from 0 to below 1")
@@ -130,7 +137,7 @@ def decide(
         )
         suspect = ahead.incident >= policy.health.suspect_from
         values.append(Value(of_success * approval * well + of_call, spread, suspect))
-        parts.append((corridor, approval, ahead.failure, ahead.incident))
+        parts.append((corridor, approval * (1.0 - ahead.refusal), ahead.failure, ahead.incident))
         taken_off.append(discount)
     shares = propensities(values, policy.exploration)
     chosen = draw(shares, seed)
@@ -198,13 +205,25 @@ def learn_from(
             age_s=lesson.age_s,
         )
     if said.approved is not None:
+        offset = policy.offset(lesson.rank)
+        health, weight = judged(
+            health,
+            lesson.region,
+            lesson.network,
+            now_s,
+            policy.health,
+            approved=said.approved,
+            chance=chance_of(common, own, lesson.slots.common, lesson.slots.own, offset),
+            age_s=lesson.age_s,
+        )
         common, own = learn(
             common,
             own,
             lesson.slots.common,
             lesson.slots.own,
-            policy.offset(lesson.rank),
+            offset,
             approved=said.approved,
+            weight=weight,
         )
     return state.with_lesson(
         lesson.corridor, CorridorState(own, health), common, learned=state.learned + 1

@@ -6,6 +6,11 @@ Failures, answers, slow answers and calls that are still running are evidence of
 likely it is if the call was hit, and if not. So a call that hangs counts before it ends, and a
 single failure of many calls moves little while two in a row move much.
 
+Incidents that make issuers decline have chains of their own, in the same scopes. Their evidence is
+what issuers say against what the model of approval expected of the very payment: a declined payment
+that was hard anyway says little, several easy ones in a row say that something broke. What is put
+down to such an incident teaches the model of approval nothing.
+
 The figures are assumptions about corridors in general, from public incident histories (some
 incidents a month, most within an hour), not fitted to any simulation.
 """
@@ -34,7 +39,16 @@ class HealthSettings:
     """How often incidents begin, in each scope, and how long they last."""
 
     onsets_per_hour: Mapping[str, float] = field(
-        default_factory=lambda: MappingProxyType({"all": 0.05, "region": 0.01, "network": 0.01})
+        default_factory=lambda: MappingProxyType(
+            {
+                "all": 0.05,
+                "region": 0.01,
+                "network": 0.01,
+                "refusals all": 0.0125,
+                "refusals region": 0.0025,
+                "refusals network": 0.0025,
+            }
+        )
     )
     mean_duration_s: float = 2_400.0
     level_change_s: float = 1_200.0
@@ -61,6 +75,8 @@ TIMED_OUT = Evidence(0.45, USUAL_FAILURE / 4)
 # By how many times the usual latency an answer took or a call is running, the most first.
 ANSWERED_SLOWLY = ((16.0, Evidence(0.02, 0.002)), (4.0, Evidence(0.03, 0.006)))
 ANSWERED = Evidence(0.05, 0.99)
+APPROVED_IF_HIT = 0.02
+"""How likely an issuer approves what an incident of refusals hits."""
 STILL_RUNNING = (
     (16.0, Evidence(0.40, 0.0015)),
     (8.0, Evidence(0.42, 0.003)),
@@ -116,15 +132,30 @@ class Prognosis:
 
     failure: float
     """How likely it fails."""
+    refusal: float
+    """How likely an incident makes the issuer decline it, if it does not fail."""
     spread: float
-    """The standard deviation of `failure`, of not knowing whether there is an incident."""
+    """The standard deviation of how likely neither is, of not knowing whether there is an
+    incident."""
     incident: float
     """How likely an incident of any of its scopes is."""
 
 
-def scopes(region: str, network: str) -> tuple[tuple[str, str], ...]:
+Scopes = tuple[tuple[str, str], ...]
+
+
+def scopes(region: str, network: str) -> Scopes:
     """The key of each scope of a payment, and its kind."""
     return (("all", "all"), (f"region:{region}", "region"), (f"network:{network}", "network"))
+
+
+def refusal_scopes(region: str, network: str) -> Scopes:
+    """The same for incidents that make issuers decline."""
+    return (
+        ("refusals all", "refusals all"),
+        (f"refusals region:{region}", "refusals region"),
+        (f"refusals network:{network}", "refusals network"),
+    )
 
 
 def chain_at(health: Health, key: str, kind: str, now_s: float, settings: HealthSettings) -> Chain:
@@ -194,13 +225,45 @@ def ended(
         evidence = evidence.aged(age_s, settings.mean_duration_s)
     keys = scopes(region, network)
     chains = [chain_at(health, key, kind, now_s, settings) for key, kind in keys]
-    moved = observe(chains, evidence)
-    return Health(
-        MappingProxyType(
-            {**health.chains, **{key: c for (key, _), c in zip(keys, moved, strict=True)}}
-        ),
-        log_latency,
+    return _moved(health, keys, observe(chains, evidence), log_latency)
+
+
+def judged(
+    health: Health,
+    region: str,
+    network: str,
+    now_s: float,
+    settings: HealthSettings,
+    *,
+    approved: bool,
+    chance: float,
+    age_s: float = 0.0,
+) -> tuple[Health, float]:
+    """The health after an issuer has judged, and how likely the judgement was the issuer's own.
+
+    `chance` is how likely the model of approval expected this payment to be approved if no
+    incident hits it. `age_s` is as in `ended`.
+    """
+    evidence = (
+        Evidence(APPROVED_IF_HIT, chance)
+        if approved
+        else Evidence(1.0 - APPROVED_IF_HIT, 1.0 - chance)
     )
+    if age_s > 0.0:
+        evidence = evidence.aged(age_s, settings.mean_duration_s)
+    keys = refusal_scopes(region, network)
+    chains = [chain_at(health, key, kind, now_s, settings) for key, kind in keys]
+    spared = math.prod([1.0 - chain.hit for chain in chains])
+    own = spared * evidence.if_not
+    return (
+        _moved(health, keys, observe(chains, evidence), health.log_latency),
+        own / (own + (1.0 - spared) * evidence.if_hit),
+    )
+
+
+def _moved(health: Health, keys: Scopes, moved: Sequence[Chain], log_latency: float) -> Health:
+    chains = {key: chain for (key, _), chain in zip(keys, moved, strict=True)}
+    return Health(MappingProxyType({**health.chains, **chains}), log_latency)
 
 
 def with_in_flight(
@@ -231,9 +294,26 @@ def prognosis(
     health: Health, region: str, network: str, now_s: float, settings: HealthSettings
 ) -> Prognosis:
     """What a payment has to expect."""
-    spared, squares, none = 1.0 - USUAL_FAILURE, (1.0 - USUAL_FAILURE) ** 2, 1.0
+    technical = _outlook(health, scopes(region, network), now_s, settings)
+    refusals = _outlook(health, refusal_scopes(region, network), now_s, settings)
+    usual = 1.0 - USUAL_FAILURE
+    spared = usual * technical[0] * refusals[0]
+    square = usual * usual * technical[1] * refusals[1]
+    return Prognosis(
+        failure=1.0 - usual * technical[0],
+        refusal=1.0 - refusals[0],
+        spread=math.sqrt(max(square - spared * spared, 0.0)),
+        incident=1.0 - technical[2] * refusals[2],
+    )
+
+
+def _outlook(
+    health: Health, keys: Scopes, now_s: float, settings: HealthSettings
+) -> tuple[float, float, float]:
+    """How likely a payment is spared, the mean of its square, how likely no incident is."""
+    spared, squares, none = 1.0, 1.0, 1.0
     mild, half, hard = LEVELS
-    for key, kind in scopes(region, network):
+    for key, kind in keys:
         first, second, third = chain_at(health, key, kind, now_s, settings).levels
         incident = first + second + third
         hit = first * mild + second * half + third * hard
@@ -243,4 +323,4 @@ def prognosis(
         # The mean of (1 - share)² is 1 - the mean of share · (2 - share).
         squares *= 1.0 - square
         none *= 1.0 - incident
-    return Prognosis(1.0 - spared, math.sqrt(max(squares - spared * spared, 0.0)), 1.0 - none)
+    return spared, squares, none

@@ -27,7 +27,7 @@ class Exploration:
     """How much of its uncertainty a candidate is given the benefit of; 0 tries nothing out."""
     max_share: float = 0.15
     """The most that all but the best guess get together."""
-    max_cost: float = 0.003
+    max_cost: float = 0.001
     """The most that trying out may cost on average, of what a payment is worth."""
     probe_share: float = 0.04
     """The most that a candidate gets which is suspected of an incident and not the best guess."""

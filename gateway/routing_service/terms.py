@@ -70,7 +70,7 @@ class RoutingTerms(_Strict):
     """All that operators set."""
 
     max_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    max_cost: Share = 0.003
+    max_cost: Share = 0.001
     probe_share: Share = 0.04
     min_share: Annotated[float, Field(ge=0, le=0.1)] = 0.002
     fall_back_margin: Annotated[float, Field(gt=0, le=0.5)] = 0.02

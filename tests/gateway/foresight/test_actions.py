@@ -61,6 +61,20 @@ def test_a_broken_objective_reaches_the_bounds_and_a_forecast_goes_part_of_the_w
     assert (far.discount, far.concurrency) == pytest.approx((0.15, 0.825))
 
 
+def test_a_step_is_acted_upon_for_its_minute_before_there_is_an_alarm() -> None:
+    bounds = Bounds(most_discount=0.6, least_concurrency=0.3)
+    part = Part.LATENCY
+    found = Forecast(100, (0.1, 0.3, 0.5), None, (), part, (), (part,))
+    now = posture(Alarm(), found, bounds, NEUTRAL)
+    assert (now.discount, now.concurrency) == pytest.approx((0.6, 0.3))
+    assert not now.incident
+    assert acts(NEUTRAL, now, Alarm(), 100, bounds) == (Act.DISCOUNT, Act.CONCURRENCY)
+    assert posture(Alarm(), forecast(0.1, 0.5), bounds, now) == NEUTRAL
+    raised = posture(STANDS, forecast(0.5, 0.5), bounds, now)
+    assert raised.incident
+    assert raised.discount == pytest.approx(0.3)
+
+
 def test_small_changes_keep_what_was_and_narrower_bounds_do_not() -> None:
     bounds = Bounds(most_discount=0.6, least_concurrency=0.3)
     first = posture(STANDS, forecast(0.5, 0.5), bounds, NEUTRAL)

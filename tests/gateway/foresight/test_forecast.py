@@ -16,7 +16,7 @@ from gateway.foresight.model import HORIZONS, built_in_model
 from gateway.foresight.objective import PARTS, Objective, Part
 from gateway.foresight.reading import PartReading, Reading
 from gateway.foresight.signals import Minute
-from gateway.foresight.steps import NO_STEPS, find_steps
+from gateway.foresight.steps import NO_STEPS, find_steps, stayed
 from gateway.foresight.usual import SIGNALS
 from sandbox.simulators.degradation.faults import Kind
 from sandbox.simulators.degradation.world import DAY
@@ -106,6 +106,20 @@ def reading(severities: list[float]) -> list[Reading]:
         Reading(at, (PartReading(0.0, severity, severity, True, ()), calm, calm), (), ())
         for at, severity in enumerate(severities)
     ]
+
+
+@pytest.mark.parametrize(
+    ("severities", "stays"),
+    [([2.0] * 6, [4]), ([2.0] * 3 + [0.1] * 3, []), ([2.0] * 3 + [1.1, 1.1, 1.1], [4])],
+)
+def test_a_step_has_stayed_a_minute_after_it_was_found_and_a_spike_has_not(
+    severities: list[float], stays: list[int]
+) -> None:
+    state, found = NO_STEPS, []
+    for at, one in enumerate(reading([0.0, *severities])):
+        before, (state, _) = state, find_steps(state, one)
+        found += [at for _ in stayed(before, state)]
+    assert found == stays
 
 
 def found_steps(severities: list[float]) -> list[int]:

@@ -20,7 +20,7 @@ from runtime.clock import ManualClock
 FIRST = int(datetime(2026, 11, 30, 6, tzinfo=UTC).timestamp()) // 60
 LEARNING = 240
 RAMP_FROM, RAMP_UNTIL, RAMP_RISES_FOR = 300, 360, 50
-LAST = 380
+LAST = 395
 USUAL_MS, MOST_RISE = 300.0, 4.5
 CALLS_OF_ONE, PROCESSES = 60, 2
 

@@ -174,7 +174,7 @@ def test_as_many_candidates_as_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "moves_health", "moves_model"),
+    ("result", "is_of_the_corridor", "is_of_the_issuer"),
     [
         (SUCCEEDED, True, True),
         (DECLINED, True, True),
@@ -186,15 +186,45 @@ def test_as_many_candidates_as_may_be() -> None:
         (CallResult(Ending.DECLINED, "processing_error", was_unknown=True), False, False),
     ],
 )
-def test_what_an_outcome_moves(result: CallResult, moves_health: bool, moves_model: bool) -> None:
+def test_what_an_outcome_moves(
+    result: CallResult, is_of_the_corridor: bool, is_of_the_issuer: bool
+) -> None:
     state = learn_from(POLICY, NEW, lesson(result), now_s=1.0)
     before, after = NEW.corridors["a"], state.corridors["a"]
-    assert (after.health != before.health) == moves_health
-    assert (after.own != before.own) == moves_model
-    assert (state.common != NEW.common) == moves_model
+    moved = after.health.chains.keys()
+    assert ("all" in moved) == is_of_the_corridor
+    assert ("refusals all" in moved) == is_of_the_issuer
+    assert (after.own != before.own) == is_of_the_issuer
+    assert (state.common != NEW.common) == is_of_the_issuer
     assert {name: state.corridors[name] for name in "bc"} == {
         name: NEW.corridors[name] for name in "bc"
     }
+
+
+def test_it_leaves_a_corridor_whose_issuers_decline_all_and_the_model_hardly_learns_of_it() -> None:
+    well = taught([(SUCCEEDED, "a")] * 80)
+    slots = POLICY.space.slots(CONTEXT)
+    ill, moves = well, []
+    for n in range(8):
+        after = learn_from(POLICY, ill, lesson(DECLINED), now_s=80.0 + n)
+        moves.append(
+            sum(
+                old.sum(places)[0] - new.sum(places)[0]
+                for old, new, places in (
+                    (ill.common, after.common, slots.common),
+                    (ill.corridors["a"].own, after.corridors["a"].own, slots.own),
+                )
+            )
+        )
+        ill = after
+    assert moves[0] > 0
+    assert moves[-1] < moves[0] / 5
+    decision = decide(GREEDY, ill, CONTEXT, NAMES, seed=1, now_s=88.0)
+    assert decision.corridor == "b"
+    (score,) = [score for score in decision.scores if score.corridor == "a"]
+    assert score.incident > 0.9
+    assert score.approval < 0.2
+    assert score.technical_failure < 0.1
 
 
 def test_nothing_is_learnt_of_what_is_pending() -> None:

@@ -1,4 +1,4 @@
-"""Failures, slow answers and calls that hang move a corridor's health; issuers do not."""
+"""Failures, slow answers, calls that hang, and issuers who decline what they usually approve."""
 
 import itertools
 import math
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.routing.health import (
+    APPROVED_IF_HIT,
     FAILED,
     LEVELS,
     MAX_IN_FLIGHT,
@@ -19,8 +20,10 @@ from gateway.routing.health import (
     InFlight,
     chain_at,
     ended,
+    judged,
     observe,
     prognosis,
+    refusal_scopes,
     with_in_flight,
 )
 
@@ -161,8 +164,10 @@ def test_evidence_is_weighed_as_by_all_cases() -> None:
 
 def test_the_spread_is_that_of_not_knowing() -> None:
     chain = Chain((0.1, 0.2, 0.3), 0.0)
+    never = Chain((0, 0, 0), 0.0)
     health = Health(
-        {"all": chain, "region:EU": Chain((0, 0, 0), 0.0), "network:VISA": Chain((0, 0, 0), 0.0)}
+        {"all": chain, "region:EU": never, "network:VISA": never}
+        | {key: never for key, _ in refusal_scopes("EU", "VISA")}
     )
     seen = prognosis(health, "EU", "VISA", 0.0, SETTINGS)
     worlds = [(0.4, 0.0), *zip(chain.levels, LEVELS, strict=True)]
@@ -171,6 +176,91 @@ def test_the_spread_is_that_of_not_knowing() -> None:
     assert seen.failure == pytest.approx(mean)
     assert seen.spread == pytest.approx(math.sqrt(sum(p * (f - mean) ** 2 for p, f in failures)))
     assert seen.incident == pytest.approx(0.6)
+
+
+def refused(health: Health, *approvals: bool, chance: float, region: str = "EU") -> Health:
+    for n, approved in enumerate(approvals):
+        health, _ = judged(
+            health, region, "VISA", float(n), SETTINGS, approved=approved, chance=chance
+        )
+    return health
+
+
+def refusal(health: Health, now_s: float, region: str = "EU") -> float:
+    return prognosis(health, region, "VISA", now_s, SETTINGS).refusal
+
+
+def test_easy_payments_that_are_declined_in_a_row_are_an_incident_and_hard_ones_are_not() -> None:
+    assert refusal(Health(), 0.0) < 0.02
+    assert refusal(refused(Health(), *[False] * 5, chance=0.9), 5.0) > 0.8
+    assert refusal(refused(Health(), *[False] * 5, chance=0.3), 5.0) < 0.05
+    assert failure(refused(Health(), *[False] * 5, chance=0.9), 5.0) == failure(Health(), 5.0)
+
+
+def test_declines_as_usual_are_no_incident() -> None:
+    usual = [n % 10 != 9 for n in range(300)]
+    assert refusal(refused(Health(), *usual, chance=0.9), 300.0) < 0.03
+
+
+def test_approvals_and_time_end_an_incident_of_refusals() -> None:
+    ill = refused(Health(), *[False] * 6, chance=0.9)
+    assert refusal(ill, 4 * 3_600.0) < 0.05
+    for n in range(4):
+        ill, _ = judged(ill, "EU", "VISA", 10.0 + n, SETTINGS, approved=True, chance=0.9)
+    assert refusal(ill, 14.0) < 0.25
+
+
+def test_refusals_of_one_region_are_not_those_of_others() -> None:
+    health = Health()
+    for n in range(40):
+        region = "EU" if n % 2 else "US"
+        health, _ = judged(
+            health, region, "VISA", float(n), SETTINGS, approved=region == "US", chance=0.9
+        )
+    assert refusal(health, 40.0, "EU") > 0.8
+    assert refusal(health, 40.0, "US") < 0.1
+
+
+def test_a_judgement_that_is_known_late_counts_less() -> None:
+    def told(age_s: float) -> float:
+        health, _ = judged(
+            Health(), "EU", "VISA", 0.0, SETTINGS, approved=False, chance=0.9, age_s=age_s
+        )
+        return refusal(health, 0.0)
+
+    assert told(0.0) > told(600.0) > told(7_200.0) > refusal(Health(), 0.0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 0.3), st.floats(0, 0.3), st.floats(0, 0.3)), min_size=3, max_size=3
+    ),
+    st.floats(0.01, 0.99),
+    st.booleans(),
+)
+def test_a_judgement_is_the_issuers_own_as_by_all_cases(
+    levels: list[tuple[float, float, float]], chance: float, approved: bool
+) -> None:
+    chains = [Chain(one, 0.0) for one in levels]
+    keys = [key for key, _ in refusal_scopes("EU", "VISA")]
+    health, own = judged(
+        Health(dict(zip(keys, chains, strict=True))),
+        "EU", "VISA", 0.0, SETTINGS, approved=approved, chance=chance,
+    )  # fmt: skip
+    if_hit = APPROVED_IF_HIT if approved else 1 - APPROVED_IF_HIT
+    if_not = chance if approved else 1 - chance
+    moved = brute_force(chains, if_hit, if_not)
+    assert health.chains[keys[0]].levels == pytest.approx(moved, abs=1e-9)
+    spared = unspared = 0.0
+    for states in itertools.product(range(len(LEVELS) + 1), repeat=3):
+        prior = math.prod(
+            (1.0 - chain.incident, *chain.levels)[state]
+            for chain, state in zip(chains, states, strict=True)
+        )
+        missed = math.prod(1.0 - (0.0, *LEVELS)[state] for state in states)
+        spared += prior * missed * if_not
+        unspared += prior * (1.0 - missed) * if_hit
+    assert own == pytest.approx(spared / (spared + unspared))
 
 
 def test_incidents_begin_and_end_at_their_rates() -> None:
