@@ -90,8 +90,10 @@ def copy_rows(connection: Connection, tables: Sequence[str], copies: int) -> Non
 def rows_read(connection: Connection) -> dict[str, int]:
     """How many rows of each table have been read so far, by sessions that have ended.
 
-    Waits until there are no others: sessions tell what they read when they end.
+    Waits until there are no others: sessions tell what they read when they end, or now and then,
+    as this one would which has read what it copied.
     """
+    connection.execute("SELECT pg_stat_force_next_flush()")
     wait_until(lambda: connection.execute(OTHERS.encode()).fetchone() is None)
     return dict(connection.execute(READ.encode()).fetchall())
 

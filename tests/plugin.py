@@ -59,7 +59,7 @@ def pytest_configure() -> None:
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     trace.set_tracer_provider(TracerProvider())
     # How long one example takes says more about the machine than about the code.
-    examples = int(os.environ.get("PROPERTY_EXAMPLES", "50"))
+    examples = int(os.environ.get("PROPERTY_EXAMPLES", "100"))
     settings.register_profile("any machine", deadline=None, max_examples=examples)
     settings.load_profile("any machine")
     share_compiled_statements()

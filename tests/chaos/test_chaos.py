@@ -15,8 +15,8 @@ from tests.chaos.run import Report, run
 
 SEED_VARIABLE = "CHAOS_SEED"
 SEEDS = (4, *map(int, os.environ.get(SEED_VARIABLE, "").split()))
-PAYMENTS = int(os.environ.get("CHAOS_PAYMENTS", "160"))
-KILLS = 14
+PAYMENTS = int(os.environ.get("CHAOS_PAYMENTS", "200"))
+KILLS = 16
 RESTORES = 1
 
 

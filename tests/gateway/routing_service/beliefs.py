@@ -31,6 +31,11 @@ FIGURES = {
 }
 
 
+# Too few for a corridor that approved none of them to be taken for one with an incident, which no
+# discount of the other makes better.
+FEW_LESSONS = 5
+
+
 def leaning(to: str, away_from: str, now: datetime, lessons: int = 40) -> RoutingState:
     """What is believed after one corridor approved all and another none."""
     state = RoutingState.new(SPACE, (to, away_from), now.timestamp())

@@ -25,7 +25,7 @@ from gateway.routing_service.terms import RoutingTerms
 from gateway.stripe_client.failover import Elsewhere, Route, Terms
 from runtime.clock import ManualClock
 from tests.gateway.payments.test_states import new_payment
-from tests.gateway.routing_service.beliefs import leaning
+from tests.gateway.routing_service.beliefs import FEW_LESSONS, leaning
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 TERMS = {
@@ -174,6 +174,7 @@ async def test_what_foresight_takes_off_is_asked_for_each_payment_and_written_do
 ) -> None:
     held = {"backup": 0.0}
     board = board_of(nowhere, clock)
+    board.known = Known("f" * 64, leaning("backup", "default", NOW, FEW_LESSONS), NOW)
     chooser = Chooser(
         past,
         board,

@@ -12,7 +12,7 @@ from gateway.routing_service.steps import Step
 from gateway.v1 import routing_service_pb2
 from gateway.v1.routing_service_pb2_grpc import RoutingServiceStub
 from tests.gateway.payments.shop import Shop
-from tests.gateway.routing_service.beliefs import begin_with, decisions, leaning
+from tests.gateway.routing_service.beliefs import FEW_LESSONS, begin_with, decisions, leaning
 from tests.gateway.routing_service.conftest import RoutedShop
 from tests.waiting import WAIT_SECONDS
 
@@ -43,7 +43,7 @@ async def test_a_discount_moves_payments_until_it_lapses(
 ) -> None:
     now = datetime.now(UTC)
     # Backup is believed to be much better, but for what is foreseen of it.
-    await begin_with(engine, leaning("backup", "default", now), Step.FULL, now)
+    await begin_with(engine, leaning("backup", "default", now, FEW_LESSONS), Step.FULL, now)
     await held(engine, "backup", 0.9, now + timedelta(hours=1))
     async with routed_shop(foresight=True) as shop:
         payment, row = await decided_with(shop, engine, 0.9)
@@ -65,7 +65,7 @@ async def test_nothing_is_taken_off_without_foresight(
     routed_shop: RoutedShop, engine: AsyncEngine
 ) -> None:
     now = datetime.now(UTC)
-    await begin_with(engine, leaning("backup", "default", now), Step.FULL, now)
+    await begin_with(engine, leaning("backup", "default", now, FEW_LESSONS), Step.FULL, now)
     await held(engine, "backup", 0.9, now + timedelta(hours=1))
     async with routed_shop() as shop:
         await decided_with(shop, engine, 0.0)
