@@ -45,6 +45,9 @@ from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 from tests.gateway.running import OpenShop, RunningGateway, running_gateway
 
+TESTS = Path(__file__).parent
+# By how long they take, the longest first.
+LONG_FOLDERS = ("e2e", "chaos")
 URL_VARIABLES = ("LEDGER_DATABASE_URL", "GATEWAY_DATABASE_URL", "COMPLIANCE_DATABASE_URL")
 NewDatabase = Callable[[str], str]
 # Enough for the test that claims with the most workers at once.
@@ -63,6 +66,23 @@ def pytest_configure() -> None:
     settings.register_profile("any machine", deadline=None, max_examples=examples)
     settings.load_profile("any machine")
     share_compiled_statements()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts what takes longest at the beginning of what a worker of pytest-xdist is given.
+
+    Workers that are done take over from the end of what others have. So one worker plays the tests
+    of whole engines, beside short ones, and most of them with the one engine that they share.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers < len(LONG_FOLDERS):
+        return
+    for worker, folder in enumerate(LONG_FOLDERS):
+        long = [item for item in items if item.path.is_relative_to(TESTS / folder)]
+        moved = set(long)
+        items[:] = [item for item in items if item not in moved]
+        begin = (len(items) + len(long)) * worker // workers
+        items[begin:begin] = long
 
 
 def pytest_collection_finish() -> None:
