@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 LEVELS = (0.10, 0.40, 0.95)
 """The shares of payments that an incident hits."""
@@ -94,8 +95,7 @@ class InFlight:
     start_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """How likely one scope is in an incident, by level, as of a time."""
 
     levels: tuple[float, ...]
@@ -109,7 +109,8 @@ class Chain:
     @property
     def hit(self) -> float:
         """How likely a payment is hit."""
-        return sum([p * share for p, share in zip(self.levels, LEVELS, strict=True)])
+        mild, half, hard = self.levels
+        return mild * LEVELS[0] + half * LEVELS[1] + hard * LEVELS[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +171,37 @@ def chain_at(health: Health, key: str, kind: str, now_s: float, settings: Health
     onset = settings.onsets_per_hour[kind] / 3_600.0
     end = 1.0 / settings.mean_duration_s
     rest = onset / (onset + end)
+    to_mild, to_half, to_hard = ONSET_LEVELS
     if chain is None:
-        return Chain(tuple([rest * share for share in ONSET_LEVELS]), now_s)
+        return Chain((rest * to_mild, rest * to_half, rest * to_hard), now_s)
     elapsed = now_s - chain.time_s
-    before = sum(chain.levels)
+    mild, half, hard = chain.levels
+    before = mild + half + hard
     now = rest + (before - rest) * math.exp(-(onset + end) * elapsed)
     kept = math.exp(-(end + 1.0 / settings.level_change_s) * elapsed)
     renewed = now - before * kept
-    levels = [p * kept + renewed * s for p, s in zip(chain.levels, ONSET_LEVELS, strict=True)]
-    return Chain(tuple(levels), now_s)
+    return Chain(
+        (
+            mild * kept + renewed * to_mild,
+            half * kept + renewed * to_half,
+            hard * kept + renewed * to_hard,
+        ),
+        now_s,
+    )
 
 
 def observe(chains: Sequence[Chain], evidence: Evidence) -> tuple[Chain, ...]:
     """The chains of a payment's scopes after one call; each given what the others expect."""
+    usual, more = evidence.if_not, evidence.if_hit - evidence.if_not
     spared = [1.0 - chain.hit for chain in chains]
     moved = []
     for position, chain in enumerate(chains):
         others = math.prod(spared[:position]) * math.prod(spared[position + 1 :])
-        likelihoods = [
-            evidence.if_not + (1.0 - (1.0 - level) * others) * (evidence.if_hit - evidence.if_not)
-            for level in (0.0, *LEVELS)
+        well = (1.0 - chain.incident) * (usual + (1.0 - others) * more)
+        ill = [
+            p * (usual + (1.0 - (1.0 - level) * others) * more)
+            for p, level in zip(chain.levels, LEVELS, strict=True)
         ]
-        well = (1.0 - chain.incident) * likelihoods[0]
-        ill = [p * chance for p, chance in zip(chain.levels, likelihoods[1:], strict=True)]
         total = well + sum(ill)
         moved.append(Chain(tuple([p / total for p in ill]), chain.time_s))
     return tuple(moved)
