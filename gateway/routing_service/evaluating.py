@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.routing_service import store
+from gateway.routing_service import decision_log
 from gateway.routing_service.evaluator import START, Asked
 from runtime.child_process import ChildProcess, open_child_process
 
@@ -55,18 +55,18 @@ class Evaluations:
         async with self._one, open_child_process("-c", START) as child:
             truncated = await self._tell(child, asked, window)
             async with self._engine.connect() as connection:
-                unjudged = await store.count_unjudged(connection, window.since, window.until)
+                unjudged = await decision_log.count_unjudged(connection, window.since, window.until)
             return Judged(await _answer(child), unjudged, truncated)
 
     async def _tell(self, child: ChildProcess, asked: Asked, window: Window) -> bool:
         """Sends the candidate and the decisions; whether there are more than the limit."""
-        sent, before = 0, store.Place(window.until, "")
+        sent, before = 0, decision_log.Place(window.until, "")
         try:
             await _send(child, asked.to_line())
             while page := await self._page(window, before, min(PAGE_SIZE, window.limit - sent)):
                 await _send(child, b"".join(row.line.encode() + b"\n" for row in page))
                 sent += len(page)
-                before = store.Place(page[-1].decide_time, page[-1].payment_id)
+                before = decision_log.Place(page[-1].decide_time, page[-1].payment_id)
                 if sent == window.limit:
                     break
             await _send(child, b"\n")
@@ -74,9 +74,9 @@ class Evaluations:
             raise EvaluatorGoneError("the evaluator listens no more") from error
         return sent == window.limit and bool(await self._page(window, before, 1))
 
-    async def _page(self, window: Window, before: store.Place, size: int) -> Sequence[Any]:
+    async def _page(self, window: Window, before: decision_log.Place, size: int) -> Sequence[Any]:
         async with self._engine.connect() as connection:
-            return await store.judged_decisions(connection, window.since, before, size)
+            return await decision_log.judged_decisions(connection, window.since, before, size)
 
 
 async def _send(child: ChildProcess, lines: bytes) -> None:

@@ -2,7 +2,7 @@
 of a minute of one core, and calls would wait for the interpreter.
 
 It is asked in lines of JSON: `Asked`, then a decision in each line, then an empty line; it answers
-with one line and ends. What a decision's line holds is said by `line` in store.py.
+with one line and ends. decision_log.py writes the lines.
 """
 
 import json

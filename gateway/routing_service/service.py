@@ -27,6 +27,7 @@ from gateway.routing_service.messages import (
     line_message,
     model_message,
 )
+from gateway.routing_service.schema import REQUEST
 from gateway.routing_service.steps import (
     Arm,
     Mode,
@@ -34,7 +35,7 @@ from gateway.routing_service.steps import (
     next_step,
     problem_with_promotion,
 )
-from gateway.routing_service.store import KEEP_DECISIONS, REQUEST
+from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.routing_service.terms import RoutingTerms
 from gateway.v1 import routing_pb2, routing_service_pb2_grpc
 from gateway.v1 import routing_service_pb2 as pb

@@ -4,46 +4,37 @@ Functions run on the caller's connection, inside the caller's transaction.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    Integer,
-    LargeBinary,
-    MetaData,
     Row,
-    Table,
-    Text,
     and_,
-    cast,
     delete,
-    extract,
     func,
     insert,
-    literal,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.operations.operation import OperationKind
 from gateway.operations.store import OPERATION
-from gateway.payments.store.schema import PAYMENT, ROUTING_DECISION, ROUTING_FAILOVER
 from gateway.routing.attribution import Cause
-from gateway.routing_service.evaluator import COLUMNS
 from gateway.routing_service.lessons import Attempt
+from gateway.routing_service.schema import (
+    DECISION,
+    FAILOVER,
+    FAILOVER_OUTCOME,
+    LEARNER,
+    MODEL,
+    OUTCOME,
+    STEP,
+)
 from gateway.routing_service.steps import Arm, ArmCount, Step
 
-DECISION = ROUTING_DECISION
-FAILOVER = ROUTING_FAILOVER
 # How long decisions and their outcomes are kept.
 KEEP_DECISIONS = timedelta(days=90)
 # Models that are kept besides those that a step names.
@@ -51,81 +42,6 @@ KEEP_MODELS = 200
 PRUNE_BATCH = 1_000
 # What says something of the corridor.
 JUDGED = (Cause.APPROVED, Cause.ISSUER, Cause.CORRIDOR)
-
-_TIME = DateTime(timezone=True)
-_metadata = MetaData()
-
-
-def _outcome_columns() -> list[Column[Any]]:
-    return [
-        Column("arm", Text),
-        Column("corridor", Text),
-        Column("region", Text),
-        Column("cause", Text),
-        Column("was_unknown", Boolean),
-        Column("learn_time", _TIME),
-    ]
-
-
-OUTCOME = Table(
-    "routing_outcome",
-    _metadata,
-    Column("payment_id", Text, primary_key=True),
-    *_outcome_columns(),
-)
-FAILOVER_OUTCOME = Table(
-    "routing_failover_outcome",
-    _metadata,
-    Column("payment_id", Text, primary_key=True),
-    Column("hop", Integer, primary_key=True),
-    *_outcome_columns(),
-)
-MODEL = Table(
-    "routing_model",
-    _metadata,
-    Column("version", Text, primary_key=True),
-    Column("model_number", BigInteger),
-    Column("state", LargeBinary),
-    Column("learned", BigInteger),
-    Column("code_version", Text),
-    Column("create_time", _TIME),
-)
-LEARNER = Table(
-    "routing_learner",
-    _metadata,
-    Column("only_one", Boolean, primary_key=True),
-    Column("sequence", BigInteger),
-    Column("model_version", Text),
-    Column("round_time", _TIME),
-)
-STEP = Table(
-    "routing_step",
-    _metadata,
-    Column("step_number", BigInteger, primary_key=True),
-    Column("step", Text),
-    Column("model_version", Text),
-    Column("client", Text),
-    Column("reason", Text),
-    Column("evidence", JSONB),
-    Column("step_time", _TIME),
-)
-REQUEST = Table(
-    "routing_request",
-    _metadata,
-    Column("request_id", Text, primary_key=True),
-    Column("method", Text),
-    Column("body", LargeBinary),
-    Column("create_time", _TIME),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """In the log of decisions, by time."""
-
-    decide_time: datetime
-    payment_id: str
-
 
 _MODEL_WITHOUT_STATE = tuple(column for column in MODEL.c if column is not MODEL.c.state)
 
@@ -390,60 +306,6 @@ async def report(connection: AsyncConnection, since: datetime) -> Sequence[Row[A
         .order_by(DECISION.c.corridor, DECISION.c.region, DECISION.c.arm)
     )
     return (await connection.execute(statement)).all()
-
-
-async def judged_decisions(
-    connection: AsyncConnection, since: datetime, before: Place, limit: int
-) -> Sequence[Row[Any]]:
-    """Decisions with an outcome that says something of the corridor, the newest first, before a
-    place: `line` has each as the array that evaluator.py reads, which nobody reads here."""
-    customer = func.coalesce(
-        func.nullif(PAYMENT.c.customer_id, ""),
-        func.nullif(PAYMENT.c.card_fingerprint, ""),
-        PAYMENT.c.id,
-    )
-    values = {
-        "customer": customer,
-        "amount_minor": PAYMENT.c.amount_minor,
-        "cause": OUTCOME.c.cause,
-        "time_s": extract("epoch", DECISION.c.decide_time),
-    }
-    line = func.json_build_array(
-        *[values[name] if name in values else DECISION.c[name] for name in COLUMNS]
-    )
-    # One line: JSON has no line break but in its strings, where it is escaped.
-    text = cast(line, Text).label("line")
-    columns: list[Any] = [DECISION.c.decide_time, DECISION.c.payment_id, text]
-    place = tuple_(DECISION.c.decide_time, DECISION.c.payment_id)
-    statement = (
-        select(*columns)
-        .join(OUTCOME, OUTCOME.c.payment_id == DECISION.c.payment_id)
-        .join(PAYMENT, PAYMENT.c.id == DECISION.c.payment_id)
-        .where(
-            DECISION.c.decide_time >= since,
-            place < tuple_(literal(before.decide_time), literal(before.payment_id)),
-            OUTCOME.c.cause.in_([cause.value for cause in JUDGED]),
-        )
-        .order_by(DECISION.c.decide_time.desc(), DECISION.c.payment_id.desc())
-        .limit(limit)
-    )
-    return (await connection.execute(statement)).all()
-
-
-async def count_unjudged(connection: AsyncConnection, since: datetime, until: datetime) -> int:
-    """How many decisions of a window have no outcome that says something of the corridor."""
-    judged = OUTCOME.c.cause.in_([cause.value for cause in JUDGED])
-    statement = (
-        select(func.count())
-        .select_from(DECISION)
-        .outerjoin(OUTCOME, and_(OUTCOME.c.payment_id == DECISION.c.payment_id, judged))
-        .where(
-            DECISION.c.decide_time >= since,
-            DECISION.c.decide_time < until,
-            OUTCOME.c.payment_id.is_(None),
-        )
-    )
-    return int((await connection.execute(statement)).scalar_one())
 
 
 async def prune(connection: AsyncConnection, now: datetime) -> int:

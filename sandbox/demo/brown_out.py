@@ -20,13 +20,14 @@ from gateway.foresight.signals import Minute
 from gateway.foresight_service.store import SIGHTING
 from gateway.foresight_service.wiring import terms_of
 from gateway.v1 import foresight_pb2 as foresight
+from gateway.v1 import foresight_service_pb2 as foresight_service
 from gateway.v1 import payment_pb2 as payment
 from gateway.v1 import routing_service_pb2 as routing_service
 from runtime.postgres import close_engine, create_engine
 from sandbox.addresses import at
 from sandbox.demo.drive import Drive, Paid
 from sandbox.demo.restoring import follow_routing, history, learnt, restore_standing
-from sandbox.demo.scenarios import Parties, expect, expect_state
+from sandbox.demo.scenarios import Parties, UnexpectedError, expect, expect_state
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
 from sandbox.polling import poll
@@ -103,15 +104,7 @@ class BrownOut:
         finally:
             await close_engine(database)
         await shop.twin.set_course(SICK, course(usual_ms))
-        paid: list[Paid] = []
-        for minute in range(len(RAMP)):
-            paid += await drive.pay(SICK, PAYMENTS_A_MINUTE)
-            drive.next_minute()
-            if minute >= FIRST_LOOK:
-                told = await drive.foreseen(SICK)
-                if told.HasField("alarm_time"):
-                    break
-        expect("an alarm stands", told.HasField("alarm_time"), True)
+        paid, told = await pay_until_alarm(drive)
         expect("the objective is broken", list(told.forecast.broken), [])
         expect("the nearest part", told.forecast.part, foresight.OBJECTIVE_PART_LATENCY)
         await poll(lambda: discount(engine), lambda taken_off: taken_off > 0)
@@ -145,6 +138,23 @@ class BrownOut:
         for made in paid:
             charges = [charge for one in at_stripe[made.payment_id] for charge in one["charges"]]
             expect(f"charges of {made.payment_id}", len(charges), 1)
+
+
+async def pay_until_alarm(
+    drive: Drive,
+) -> tuple[list[Paid], foresight_service.GetForecastResponse]:
+    """What was paid along the ramp, and what is foreseen at its end. Raises `UnexpectedError` if
+    there is no alarm."""
+    paid: list[Paid] = []
+    for minute in range(len(RAMP)):
+        paid += await drive.pay(SICK, PAYMENTS_A_MINUTE)
+        drive.next_minute()
+        if minute < FIRST_LOOK:
+            continue
+        told = await drive.foreseen(SICK)
+        if told.HasField("alarm_time"):
+            return paid, told
+    raise UnexpectedError("foresight gave no alarm")
 
 
 async def explained(shop: Shop, payment_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What kind of card is behind a charge, in Stripe's words: nothing that names the card or a person.
+"""The card behind a charge, in Stripe's words: what kind it is, and which, without its number.
 
 https://docs.stripe.com/api/charges/object#charge_object-payment_method_details-card
 """
@@ -22,12 +22,22 @@ class Card:
 
 def card_of(charge: Any) -> Card | None:
     """The kind of card of a charge; None of what is no card, or not expanded."""
-    if not isinstance(charge, Mapping):
-        return None
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    card = _card(charge)
     known = Card(
         network=str(card.get("network") or card.get("brand") or ""),
         funding=str(card.get("funding") or ""),
         country=str(card.get("country") or ""),
     )
     return known if known != Card() else None
+
+
+def card_fingerprint_of(charge: Any) -> str:
+    """Stripe's name of the card number behind a charge, whatever its token; empty if it is no card,
+    or not told. It is for counting alone."""
+    return str(_card(charge).get("fingerprint") or "")
+
+
+def _card(charge: Any) -> Mapping[str, Any]:
+    if not isinstance(charge, Mapping):
+        return {}
+    return (charge.get("payment_method_details") or {}).get("card") or {}

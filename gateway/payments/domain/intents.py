@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.money import PartOfMinorUnitError, from_stripe
-from gateway.payments.domain.card import Card, card_of
+from gateway.payments.domain.card import Card, card_fingerprint_of, card_of
 from gateway.payments.domain.payment import Decline, NextAction
-from gateway.payments.domain.radar import RadarOutcome, card_fingerprint_of, radar_outcome_of
+from gateway.payments.domain.radar import RadarOutcome, radar_outcome_of
 from gateway.stripe_times import made_time, time_of
 
 AUTHENTICATION_REQUIRED = "authentication_required"

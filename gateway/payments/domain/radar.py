@@ -51,12 +51,3 @@ _TEXTS = (
     *("risk_level", "network_status", "reason"),
     *("advice_code", "network_advice_code", "network_decline_code"),
 )
-
-
-def card_fingerprint_of(charge: Any) -> str:
-    """Stripe's name of the card number behind a charge, whatever its token; empty if it is no card,
-    or not told. It is for counting alone."""
-    if not isinstance(charge, Mapping):
-        return ""
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
-    return str(card.get("fingerprint") or "")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.payments.domain.card import Card, card_of
+from gateway.payments.domain.card import Card, card_fingerprint_of, card_of
 from gateway.payments.domain.intents import read_intent
-from gateway.payments.domain.radar import RadarOutcome, card_fingerprint_of, radar_outcome_of
+from gateway.payments.domain.radar import RadarOutcome, radar_outcome_of
 from gateway.payments.domain.reconcile import Timing, radar_step, reconcile
 from gateway.payments.domain.states import HOLDING, PaymentState, Transition
 from gateway.payments.rendering import radar_message

@@ -11,7 +11,7 @@ from gateway.routing.attribution import Attribution, Cause
 from gateway.routing.decision import Lesson, Policy, learn_from
 from gateway.routing.features import Context
 from gateway.routing.state import RoutingState, content_hash, dump
-from gateway.routing_service import store
+from gateway.routing_service import schema, store
 from gateway.routing_service.learner import CODE_VERSION, Learner
 from gateway.routing_service.steps import Mode, Step
 from gateway.routing_service.terms import SPACE, RoutingTerms
@@ -66,14 +66,14 @@ async def begin_with(
 async def decisions(engine: AsyncEngine) -> Mapping[str, Row[Any]]:
     """All that were written, by payment."""
     async with engine.connect() as connection:
-        rows = await connection.execute(select(store.DECISION))
+        rows = await connection.execute(select(schema.DECISION))
         return {row.payment_id: row for row in rows}
 
 
 async def outcomes(engine: AsyncEngine) -> Mapping[str, Row[Any]]:
     """All that was learnt from, by payment."""
     async with engine.connect() as connection:
-        rows = await connection.execute(select(store.OUTCOME))
+        rows = await connection.execute(select(schema.OUTCOME))
         return {row.payment_id: row for row in rows}
 
 

@@ -68,4 +68,6 @@ async def test_nothing_is_taken_off_without_foresight(
     await begin_with(engine, leaning("backup", "default", now, FEW_LESSONS), Step.FULL, now)
     await held(engine, "backup", 0.9, now + timedelta(hours=1))
     async with routed_shop() as shop:
-        await decided_with(shop, engine, 0.0)
+        _, row = await decided_with(shop, engine, 0.0)
+        assert [score["discount"] for score in row.scores] == [0.0, 0.0]
+        assert row.action == "backup"

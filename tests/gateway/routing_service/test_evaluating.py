@@ -20,7 +20,7 @@ from gateway.routing.attribution import Cause
 from gateway.routing.decision import decide
 from gateway.routing.evaluation import MAX_LOOKS
 from gateway.routing.state import RoutingState, content_hash, dump
-from gateway.routing_service import evaluating, store
+from gateway.routing_service import evaluating, schema, store
 from gateway.routing_service.evaluating import (
     MAX_DECISIONS,
     Evaluations,
@@ -254,8 +254,8 @@ async def kept(engine: AsyncEngine, rows: Iterable[dict[str, Any]], shift: timed
         payments.append(payment_row(made))
     async with engine.begin() as connection:
         await connection.execute(insert(PAYMENT), payments)
-        await connection.execute(insert(store.DECISION), decisions)
-        await connection.execute(insert(store.OUTCOME), outcomes)
+        await connection.execute(insert(schema.DECISION), decisions)
+        await connection.execute(insert(schema.OUTCOME), outcomes)
 
 
 async def test_operators_have_policies_judged(

@@ -18,7 +18,7 @@ from gateway.payments.store.rows import event_row, payment_row
 from gateway.payments.store.schema import EVENT, PAYMENT
 from gateway.routing.decision import decide
 from gateway.routing.state import RoutingState, content_hash, dump
-from gateway.routing_service import store
+from gateway.routing_service import schema, store
 from gateway.routing_service.board import STALE_AFTER, ModelBoard
 from gateway.routing_service.learner import Learner
 from gateway.routing_service.record import Circumstances, row_of
@@ -95,7 +95,7 @@ async def tell(
     async with engine.begin() as connection:
         if decided:
             await connection.execute(insert(PAYMENT), payments)
-            await connection.execute(insert(store.DECISION), rows)
+            await connection.execute(insert(schema.DECISION), rows)
         await connection.execute(insert(EVENT), events)
         await number_events(connection)
 
@@ -217,7 +217,7 @@ async def test_a_model_of_other_features_is_not_used_and_learning_begins_anew(
     await begin_with(engine, leaning("backup", "default", NOW), Step.SHADOW, NOW)
     async with engine.begin() as connection:
         await store.add_model(connection, "0" * 64, b'{"form":"another"}', 9, "old", NOW)
-        await connection.execute(update(store.LEARNER).values(model_version="0" * 64))
+        await connection.execute(update(schema.LEARNER).values(model_version="0" * 64))
     board = ModelBoard(engine, clock)
     await board.refresh()
     assert board.problem() is FallBack.NO_MODEL
@@ -283,6 +283,6 @@ async def test_what_is_old_is_deleted_and_what_a_step_names_is_kept(
     await learner.round()
     assert await outcomes(engine) == {}
     async with engine.connect() as connection:
-        left = set((await connection.execute(select(store.MODEL.c.version))).scalars())
+        left = set((await connection.execute(select(schema.MODEL.c.version))).scalars())
     newest = {f"{number:064x}" for number in range(3, KEEP_MODELS + 3)}
     assert left == newest | {named, current}

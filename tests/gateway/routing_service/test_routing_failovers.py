@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.v1.decision_pb2 import Verdict
 from gateway.routing.decision import chosen_again
-from gateway.routing_service import store
+from gateway.routing_service import schema, store
 from gateway.routing_service.record import decision_of
 from gateway.routing_service.steps import Arm, Step
 from gateway.routing_service.store import KEEP_DECISIONS
@@ -71,14 +71,14 @@ async def prefers_europe(engine: AsyncEngine) -> None:
 async def failovers(engine: AsyncEngine) -> Mapping[tuple[str, int], Row[Any]]:
     """All choices after the first, by payment and number."""
     async with engine.connect() as connection:
-        rows = await connection.execute(select(store.FAILOVER))
+        rows = await connection.execute(select(schema.FAILOVER))
         return {(row.payment_id, row.hop): row for row in rows}
 
 
 async def failover_outcomes(engine: AsyncEngine) -> Mapping[tuple[str, int], Row[Any]]:
     """What was learnt of them."""
     async with engine.connect() as connection:
-        rows = await connection.execute(select(store.FAILOVER_OUTCOME))
+        rows = await connection.execute(select(schema.FAILOVER_OUTCOME))
         return {(row.payment_id, row.hop): row for row in rows}
 
 
@@ -192,7 +192,7 @@ async def test_old_choices_are_deleted_with_what_became_of_them(engine: AsyncEng
     async with engine.begin() as connection:
         for number, age in enumerate(ages):
             row = {**decision_row("pay_1", Arm.RULES, now - age), "hop": number + 1}
-            await connection.execute(insert(store.FAILOVER), row)
+            await connection.execute(insert(schema.FAILOVER), row)
             outcome = {
                 name: row[name] for name in ("payment_id", "hop", "arm", "corridor", "region")
             }

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.routing_service import store
+from gateway.routing_service import schema, store
 from gateway.routing_service.steps import MIN_ARM_OUTCOMES, MIN_SHADOW_OUTCOMES, Arm, Step
 from gateway.v1 import routing_pb2, routing_service_pb2
 from gateway.v1.routing_service_pb2_grpc import RoutingServiceStub
@@ -39,7 +39,7 @@ def promote(version: str, step: Any = FIRST, request_id: str = "", reason: str =
 async def steps_taken(engine: AsyncEngine) -> list[str]:
     async with engine.connect() as connection:
         rows = await connection.execute(
-            select(store.STEP.c.step).order_by(store.STEP.c.step_number)
+            select(schema.STEP.c.step).order_by(schema.STEP.c.step_number)
         )
         return list(rows.scalars())
 

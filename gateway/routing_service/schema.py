@@ -1,0 +1,86 @@
+"""Routing's tables as SQLAlchemy sees them; the migrations make them."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from gateway.payments.store.schema import ROUTING_DECISION, ROUTING_FAILOVER
+
+DECISION = ROUTING_DECISION
+FAILOVER = ROUTING_FAILOVER
+_TIME = DateTime(timezone=True)
+_metadata = MetaData()
+
+
+def _outcome_columns() -> list[Column[Any]]:
+    return [
+        Column("arm", Text),
+        Column("corridor", Text),
+        Column("region", Text),
+        Column("cause", Text),
+        Column("was_unknown", Boolean),
+        Column("learn_time", _TIME),
+    ]
+
+
+OUTCOME = Table(
+    "routing_outcome",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    *_outcome_columns(),
+)
+FAILOVER_OUTCOME = Table(
+    "routing_failover_outcome",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("hop", Integer, primary_key=True),
+    *_outcome_columns(),
+)
+MODEL = Table(
+    "routing_model",
+    _metadata,
+    Column("version", Text, primary_key=True),
+    Column("model_number", BigInteger),
+    Column("state", LargeBinary),
+    Column("learned", BigInteger),
+    Column("code_version", Text),
+    Column("create_time", _TIME),
+)
+LEARNER = Table(
+    "routing_learner",
+    _metadata,
+    Column("only_one", Boolean, primary_key=True),
+    Column("sequence", BigInteger),
+    Column("model_version", Text),
+    Column("round_time", _TIME),
+)
+STEP = Table(
+    "routing_step",
+    _metadata,
+    Column("step_number", BigInteger, primary_key=True),
+    Column("step", Text),
+    Column("model_version", Text),
+    Column("client", Text),
+    Column("reason", Text),
+    Column("evidence", JSONB),
+    Column("step_time", _TIME),
+)
+REQUEST = Table(
+    "routing_request",
+    _metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("method", Text),
+    Column("body", LargeBinary),
+    Column("create_time", _TIME),
+)
