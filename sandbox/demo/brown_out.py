@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.config import GatewaySettings
-from gateway.foresight.sighting import merged, read_sighting
-from gateway.foresight.signals import Minute
-from gateway.foresight_service.store import SIGHTING
 from gateway.foresight_service.wiring import terms_of
 from gateway.v1 import foresight_pb2 as foresight
 from gateway.v1 import foresight_service_pb2 as foresight_service
@@ -26,7 +22,7 @@ from gateway.v1 import routing_service_pb2 as routing_service
 from runtime.postgres import close_engine, create_engine
 from sandbox.addresses import at
 from sandbox.demo.drive import Drive, Paid
-from sandbox.demo.restoring import follow_routing, history, learnt, restore_standing
+from sandbox.demo.restoring import follow_routing, history, learnt, restore_standing, seen_minutes
 from sandbox.demo.scenarios import Parties, UnexpectedError, expect, expect_state
 from sandbox.demo.shop import CALL_SECONDS, Shop
 from sandbox.engine import Engine
@@ -123,8 +119,8 @@ class BrownOut:
             await drive.pay(SICK, PAYMENTS_A_MINUTE)
             drive.next_minute()
         calm = await poll(
-            lambda: seen(database, range(first, first + CALM_MINUTES)),
-            lambda minutes: len(minutes) == CALM_MINUTES,
+            lambda: seen_minutes(database, SICK, first),
+            lambda minutes: len(minutes) >= CALM_MINUTES,
         )
         days = history(calm, self._terms.learning_minutes, drive.minute, SEED)
         await restore_standing(database, SICK, learnt(days, self._terms), self._clock.now())
@@ -184,15 +180,3 @@ def course(usual_ms: float) -> Course:
         for minute, share in enumerate(RAMP)
     ]
     return Course(seed=SEED, points=points)
-
-
-async def seen(database: AsyncEngine, minutes: range) -> Sequence[Minute]:
-    """What the gateway has seen of the corridor in these minutes, as far as it is written down."""
-    statement = (
-        select(SIGHTING.c.minute, SIGHTING.c.content)
-        .where(SIGHTING.c.corridor == SICK, SIGHTING.c.minute.in_(minutes))
-        .order_by(SIGHTING.c.minute)
-    )
-    async with database.connect() as connection:
-        rows = (await connection.execute(statement)).all()
-    return [merged(row.minute, [read_sighting(row.content)]) for row in rows]
