@@ -25,7 +25,7 @@ import psycopg
 from bench.ledger_parts import ACCOUNTS, RunningLedger, free_port, started
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.command_line import command_parser
-from runtime.migrations import migrate
+from runtime.migrations import migrate_to
 from runtime.state_folder import default_directory
 from sandbox.embedded_postgres import EmbeddedPostgres
 
@@ -115,7 +115,7 @@ def history_server(size: int) -> Iterator[EmbeddedPostgres]:
     server.open()
     try:
         if not finished.exists():
-            _build(server, size)
+            build(server, size)
             finished.touch()
         yield server
     finally:
@@ -131,10 +131,11 @@ def _directory(size: int) -> Path:
     return default_directory().parent / f"bench-{size}-{digest.hexdigest()[:8]}"
 
 
-def _build(server: EmbeddedPostgres, size: int) -> None:
+def build(server: EmbeddedPostgres, size: int) -> None:
+    """Makes the history's database in a new server and fills it."""
     started_at = time.monotonic()
     url = server.database_url(DATABASE)
-    asyncio.run(migrate(url, "ledger"))
+    migrate_to(url, "ledger")
     with psycopg.connect(url, autocommit=True) as connection:
         for name, value in BULK_SETTINGS.items():
             connection.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
