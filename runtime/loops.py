@@ -270,15 +270,15 @@ class LoopEnded:
 
 
 class Supervisor:
-    """Owns the background loops of a process, and tells when one has ended by itself.
-
-    Loops do their first rounds one after the other, in the order in which they are started: some
-    thirty at once would open every connection that the pool may have for what two or three can do.
-    """
+    """Owns the background loops of a process, and tells when one has ended by itself."""
 
     def __init__(self, on_ended: Callable[[LoopEnded], Awaitable[None]]) -> None:
         """`on_ended` is run once, for the first loop that ends by itself."""
         self._on_ended = on_ended
+        self.in_turn = False
+        """Whether loops do their first rounds one after the other, in the order in which they are
+        started: some thirty at once would open every connection that the pool may have, where two
+        or three do."""
         self._loops: dict[asyncio.Task[None], Loop] = {}
         # Set when the first round of the loop that was started last is over.
         self._last_turn: asyncio.Event | None = None
@@ -303,7 +303,7 @@ class Supervisor:
 
     def start(self, loop: Loop) -> asyncio.Task[None]:
         """Runs a loop until `stop`."""
-        before, done = self._last_turn, asyncio.Event()
+        before, done = self._last_turn if self.in_turn else None, asyncio.Event()
         task = asyncio.create_task(loop.run_in_turn(before, done), name=loop.name)
         self._last_turn = done
         self._loops[task] = loop

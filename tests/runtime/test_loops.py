@@ -327,6 +327,7 @@ async def test_of_several_ends_the_first_is_the_reason() -> None:
 
 async def test_first_rounds_come_one_after_the_other() -> None:
     ends, order = Ends(), list[str]()
+    ends.supervisor.in_turn = True
     last = asyncio.Event()
 
     def work(number: int) -> Loop:
@@ -349,6 +350,7 @@ async def test_first_rounds_come_one_after_the_other() -> None:
 
 async def test_a_first_round_that_takes_long_holds_the_others_up_only_for_a_while() -> None:
     ends, begun = Ends(), asyncio.Event()
+    ends.supervisor.in_turn = True
 
     async def hang() -> bool:
         await asyncio.sleep(NEVER_SECONDS)
@@ -375,6 +377,7 @@ async def test_who_is_stopped_before_its_turn_does_nothing_and_holds_nobody_up()
         return False
 
     supervisor = ends.supervisor
+    supervisor.in_turn = True
     first = supervisor.start(Loop(name(), first_round, poll_seconds=NEVER_SECONDS))
     stopped = supervisor.start(
         Loop(name(), second.round, poll_seconds=NEVER_SECONDS, finish_seconds=NEVER_SECONDS)
