@@ -180,6 +180,8 @@ async def open_service(
             loops += [loop for part in parts for loop in part.worker_loops]
             tasks = [task for part in parts for task in part.leader_tasks]
             loops.append(await enter(open_leadership(database, server.supervisor, tasks, clock)))
+        # They are many, and most have nothing to do.
+        server.supervisor.in_turn = True
         await enter(server.supervisor.running(*loops))
         stack.push_async_callback(server.stop)
         await server.start()

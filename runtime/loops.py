@@ -29,6 +29,8 @@ from runtime.notifier import Notifier
 from runtime.tasks import cancel
 
 DEFAULT_BACKOFF = Backoff(timedelta(milliseconds=100), timedelta(seconds=5))
+# So long the loops that are started after another wait for its first round at most.
+FIRST_ROUND_SECONDS = 0.05
 
 # How a database or another service is away. Errors of the data or of the SQL are not among these.
 UNAVAILABLE: tuple[type[Exception], ...] = (
@@ -125,6 +127,9 @@ class Loop:
         self._told_type: type[Exception] | None = None
         self._finishing = False
         self._resting: asyncio.Task[None] | None = None
+        self._on_first_round: Callable[[], None] = _nothing
+        self.has_begun = False
+        """Whether its turn has come, and it has not ended."""
         self._rounds = ROUNDS.labels(name)
         self._expected_failures = FAILURES.labels(name, "expected")
         self._unexpected_failures = FAILURES.labels(name, "unexpected")
@@ -139,11 +144,13 @@ class Loop:
         rounds: Rounds | None = None
         try:
             if self._rests_first:
+                self._on_first_round()
                 await self._rest(self._notifier.token())
             while not self._finishing:
                 token = self._notifier.token()
                 rounds = rounds or self._open()
                 worked = await self._next(rounds)
+                self._on_first_round()
                 if worked is None:
                     rounds = None
                     worked = False
@@ -158,6 +165,23 @@ class Loop:
             self._last_success.set(0)
             if rounds is not None:
                 await rounds.aclose()
+
+    async def run_in_turn(self, before: asyncio.Event | None, done: asyncio.Event) -> None:
+        """The same, once `before` is set; `done` is set when the first round is over, when the loop
+        rests first or has ended, at the latest after `FIRST_ROUND_SECONDS`."""
+        try:
+            if before is not None:
+                await before.wait()
+            late = asyncio.get_running_loop().call_later(FIRST_ROUND_SECONDS, done.set)
+            self._on_first_round = done.set
+            self.has_begun = True
+            try:
+                await self.run()
+            finally:
+                self.has_begun = False
+                late.cancel()
+        finally:
+            done.set()
 
     async def attempt(self) -> None:
         """One round of its own, for a start that waits for it; an expected failure is left to the
@@ -222,6 +246,10 @@ class Loop:
             self._resting = None
 
 
+def _nothing() -> None:
+    """Nobody waits for the first round."""
+
+
 def _endless(work: Round) -> Callable[[], Rounds]:
     async def rounds() -> Rounds:
         while True:  # Until the loop closes it.
@@ -247,7 +275,13 @@ class Supervisor:
     def __init__(self, on_ended: Callable[[LoopEnded], Awaitable[None]]) -> None:
         """`on_ended` is run once, for the first loop that ends by itself."""
         self._on_ended = on_ended
+        self.in_turn = False
+        """Whether loops do their first rounds one after the other, in the order in which they are
+        started: some thirty at once would open every connection that the pool may have, where two
+        or three do."""
         self._loops: dict[asyncio.Task[None], Loop] = {}
+        # Set when the first round of the loop that was started last is over.
+        self._last_turn: asyncio.Event | None = None
         self._telling: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self.stopped_because: LoopEnded | None = None
@@ -269,7 +303,9 @@ class Supervisor:
 
     def start(self, loop: Loop) -> asyncio.Task[None]:
         """Runs a loop until `stop`."""
-        task = asyncio.create_task(loop.run(), name=loop.name)
+        before, done = self._last_turn if self.in_turn else None, asyncio.Event()
+        task = asyncio.create_task(loop.run_in_turn(before, done), name=loop.name)
+        self._last_turn = done
         self._loops[task] = loop
         task.add_done_callback(self._done)
         return task
@@ -277,7 +313,9 @@ class Supervisor:
     async def stop(self, *tasks: asyncio.Task[None]) -> None:
         """Ends loops: a round under way is cut off unless its loop has time to finish it."""
         stopped = {task: self._loops.pop(task) for task in tasks if task in self._loops}
-        finishing = {task: loop for task, loop in stopped.items() if loop.finish_seconds}
+        finishing = {
+            task: loop for task, loop in stopped.items() if loop.finish_seconds and loop.has_begun
+        }
         for loop in finishing.values():
             loop.finish()
         at_once = cancel(*(task for task in stopped if task not in finishing))

@@ -14,6 +14,8 @@ async def poll(
     read: Callable[[], Awaitable[Read]],
     condition: Callable[[Read], bool],
     seconds: float = DEFAULT_SECONDS,
+    *,
+    interval_seconds: float = INTERVAL_SECONDS,
 ) -> Read:
     """Reads until the condition holds and gives what was read then.
 
@@ -25,7 +27,7 @@ async def poll(
             while True:  # Bounded by the timeout.
                 if condition(found):
                     return found
-                await asyncio.sleep(INTERVAL_SECONDS)
+                await asyncio.sleep(interval_seconds)
                 found = await read()
     except TimeoutError as error:
         raise TimeoutError(f"still so after {seconds} s: {found}") from error

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from sandbox.child import child_command
 
@@ -15,6 +16,51 @@ LOG_TAIL_BYTES = 4_000
 
 class ProcessEndedError(RuntimeError):
     """A process ended although it should run; the message has the end of its log."""
+
+
+class RunningProcess(Protocol):
+    """What a `ServiceProcess` needs of the process that was started for it."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The code it ended with; None while it runs."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Sends a signal, unless it has ended."""
+
+    def kill(self) -> None:
+        """Sends SIGKILL."""
+
+    async def wait(self) -> int:
+        """Waits for its end; the code it ended with."""
+
+
+Launch = Callable[[Sequence[str], Mapping[str, str], Path], Awaitable[RunningProcess]]
+
+
+async def start_interpreter(
+    arguments: Sequence[str], environment: Mapping[str, str], log_file: Path
+) -> RunningProcess:
+    """Runs `python -m` with these arguments and this environment, and appends to the log."""
+    with log_file.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *child_command(*arguments),
+            cwd=PROJECT,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C reaches the sandbox alone, which then stops all in order.
+            start_new_session=True,
+        )
+
+
+# How every process is started; tests fork most of theirs, for most of a start is imports.
+launch: Launch = start_interpreter
 
 
 class ServiceProcess:
@@ -28,7 +74,7 @@ class ServiceProcess:
         self.log_file = log_file
         self._arguments = arguments
         self.environment = os.environ | dict(environment)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: RunningProcess | None = None
 
     @property
     def pid(self) -> int:
@@ -44,17 +90,7 @@ class ServiceProcess:
         """Starts the process; the log file is appended to."""
         if self._process is not None and self._process.returncode is None:
             raise RuntimeError(f"{self.name} runs already")
-        with self.log_file.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *child_command(*self._arguments),
-                cwd=PROJECT,
-                env=self.environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C reaches the sandbox alone, which then stops all in order.
-                start_new_session=True,
-            )
+        self._process = await launch(self._arguments, self.environment, self.log_file)
 
     async def wait_until(self, ready: Coroutine[None, None, None]) -> None:
         """Waits for `ready`. Raises `ProcessEndedError` when the process ends before it."""
@@ -107,7 +143,7 @@ class ServiceProcess:
             process.kill()
             return await process.wait()
 
-    def _running(self) -> asyncio.subprocess.Process:
+    def _running(self) -> RunningProcess:
         if self._process is None:
             raise ProcessEndedError(f"{self.name} was not started")
         return self._process

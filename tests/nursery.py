@@ -16,6 +16,7 @@ It reads one JSON object a line from standard input, answers each with `{"pid"}`
   would, in that directory and with these variables alone, and writes to the two files.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -44,6 +45,10 @@ READ_BYTES = 65_536
 def main() -> None:
     """Serves until standard input is closed."""
     command_parser("tests.nursery", __doc__ or "").parse_args()
+    # What is imported stays: a service collects garbage when it is open, and would look through all
+    # of it, and have a copy of it made.
+    gc.collect()
+    gc.freeze()
     waking, woken = socket.socketpair()
     for end in (waking, woken):
         end.setblocking(False)

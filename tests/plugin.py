@@ -7,22 +7,22 @@ The server is the embedded one, unless `LEDGER_DATABASE_URL`, `GATEWAY_DATABASE_
 `COMPLIANCE_DATABASE_URL` names another, in which tests then create and drop their databases.
 """
 
+import asyncio
 import gc
 import os
 import signal
 import urllib.request
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 from hypothesis import settings
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,34 +33,41 @@ from runtime.clock import Clock
 from runtime.migrations import migrate_to
 from runtime.postgres import create_engine
 from runtime.process import ALLOCATIONS_PER_COLLECTION
+from sandbox import processes
 from sandbox.database_copies import create_database
 from sandbox.embedded_postgres import temporary_server
 from sandbox.guardian import temporary_folder
 from sandbox.stripe_twin.twin import Twin, running_twin
 from tests.aws import aws_credentials
+from tests.chaos.children import Nursery
 from tests.commands import end_nursery
 from tests.compiled_statements import share_compiled_statements
 from tests.compliance.forked_builders import end_server
+from tests.forked_services import ForkedServices
 from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 from tests.gateway.running import OpenShop, RunningGateway, running_gateway
+from tests.tracing import install_tracer
 
 TESTS = Path(__file__).parent
 # By how long they take, the longest first.
 LONG_FOLDERS = ("e2e", "chaos")
 URL_VARIABLES = ("LEDGER_DATABASE_URL", "GATEWAY_DATABASE_URL", "COMPLIANCE_DATABASE_URL")
 NewDatabase = Callable[[str], str]
+TemplateOf = Callable[[str], str]
 # Enough for the test that claims with the most workers at once.
 POOL_SIZE = 12
 
 
 def pytest_configure() -> None:
-    """Gives every call a trace, as each service's process does."""
+    """Makes the process one of services: with their event loop, and with traces."""
     # A shell's background jobs ignore Ctrl-C, and so would the commands that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A fork that becomes another program at once: gRPC must not begin its threads anew in it.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
-    trace.set_tracer_provider(TracerProvider())
+    install_tracer()
+    # As `runtime.process` has it, and a quarter quicker.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # How long one example takes says more about the machine than about the code.
     examples = int(os.environ.get("PROPERTY_EXAMPLES", "100"))
     settings.register_profile("any machine", deadline=None, max_examples=examples)
@@ -79,10 +86,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for worker, folder in enumerate(LONG_FOLDERS):
         long = [item for item in items if item.path.is_relative_to(TESTS / folder)]
+        long.sort(key=_shares_an_engine)
         moved = set(long)
         items[:] = [item for item in items if item not in moved]
         begin = (len(items) + len(long)) * worker // workers
         items[begin:begin] = long
+
+
+def _shares_an_engine(item: pytest.Item) -> bool:
+    """Whether a test is one of those that share an engine, which burns processor time while others
+    are played: so they come one after the other."""
+    names: Sequence[str] = getattr(item, "fixturenames", ())
+    return "shared_databases" in names
 
 
 def pytest_collection_finish() -> None:
@@ -106,11 +121,11 @@ def pytest_sessionfinish() -> None:
 def postgres_url() -> Iterator[str]:
     """URL of a server in which we may create databases and roles."""
     given = [url for name in URL_VARIABLES if (url := os.environ.pop(name, None))]
-    if given:
-        yield given[0]
-        return
-    with temporary_server() as server:
-        yield server.server_url
+    with nullcontext() if given else temporary_server() as server:
+        url = given[0] if server is None else server.server_url
+        yield url
+        _maintenance(url).close()
+        _maintenance.cache_clear()
 
 
 class Databases:
@@ -134,8 +149,14 @@ class Databases:
             self._execute(drop.format(sql.Identifier(name)))
 
     def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._server_url, autocommit=True) as connection:
-            connection.execute(statement)
+        _maintenance(self._server_url).execute(statement)
+
+
+@cache
+def _maintenance(server_url: str) -> psycopg.Connection[Any]:
+    """The connection by which all databases of a server are made and dropped: opening one for each
+    cost as much as half of making a database."""
+    return psycopg.connect(server_url, autocommit=True)
 
 
 @pytest.fixture
@@ -147,7 +168,7 @@ def new_database(postgres_url: str) -> Iterator[NewDatabase]:
 
 
 @pytest.fixture(scope="session")
-def template_of(postgres_url: str) -> Iterator[Callable[[str], str]]:
+def template_of(postgres_url: str) -> Iterator[TemplateOf]:
     """Names a migrated database of a service, to be copied: faster than migrating anew."""
     databases = Databases(postgres_url)
 
@@ -162,7 +183,7 @@ def template_of(postgres_url: str) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def service_database(postgres_url: str, template_of: Callable[[str], str]) -> Iterator[NewDatabase]:
+def service_database(postgres_url: str, template_of: TemplateOf) -> Iterator[NewDatabase]:
     """Makes migrated databases, dropped after the test; called with a service's name."""
     databases = Databases(postgres_url)
     yield lambda service: databases.make(f"test_{service}", template_of(service))
@@ -232,6 +253,21 @@ def open_shop(database_url: str, twin: Twin, compliance: FakeCompliance) -> Open
             yield Shop(running.channel)
 
     return opened
+
+
+@pytest.fixture(scope="session")
+async def forked_services(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[ForkedServices]:
+    """Starts services as forks of one process."""
+    async with Nursery.open(tmp_path_factory.mktemp("nursery") / "nursery.log") as nursery:
+        yield ForkedServices(nursery)
+
+
+@pytest.fixture
+def services_are_forked(forked_services: ForkedServices, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `ServiceProcess` of the test is a fork."""
+    monkeypatch.setattr(processes, "launch", forked_services.launch)
 
 
 @pytest.fixture

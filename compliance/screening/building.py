@@ -121,9 +121,12 @@ class Builder:
 
     async def _send(self, line: str) -> None:
         # That it has ended is seen when its answer is read.
+        writer = self._child.writer
         with contextlib.suppress(ConnectionError):
-            self._child.writer.write(line.encode() + b"\n")
-            await self._child.writer.drain()
+            # uvloop takes nothing more for who is known to be gone: it raises a RuntimeError.
+            if not writer.is_closing():
+                writer.write(line.encode() + b"\n")
+            await writer.drain()
 
     async def _receive(self) -> Any:
         return self._checked(await self._receive_line())

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from compliance.checks.decision_store import chain_hash
+from compliance.config import BUNDLED_SDN_FILE
 from compliance.v1 import (
     compliance_service_pb2,
     decision_pb2,
@@ -18,9 +20,11 @@ from compliance.v1 import (
 from compliance.v1.decision_service_pb2 import ListDecisionsRequest
 from compliance.wire_time import to_timestamp
 from money.v1.money_pb2 import Money
+from runtime.clock import ManualClock
 from runtime.errors import from_rpc_error
-from tests.compliance.conftest import OpenGuard
-from tests.compliance.guard import Guard, codes, failure, unique, verdict
+from tests.compliance.conftest import START, OpenGuard
+from tests.compliance.guard import Guard, codes, failure, running_guard, unique, verdict
+from tests.plugin import Databases
 
 KEPT_FOR_GOOD = (
     *("decision", "mutation", "subject_change", "match_change", "account_snapshot"),
@@ -147,20 +151,31 @@ async def test_tampering_by_whoever_can_switch_triggers_off_is_found(
     assert (found.valid, found.first_broken_sequence, found.last_sequence) == (False, 2, 1)
 
 
+@pytest.fixture(scope="module")
+async def kept_url(postgres_url: str, template_of: Callable[[str], str]) -> AsyncIterator[str]:
+    """A database with a row in each table that is kept for good, which nobody serves."""
+    databases = Databases(postgres_url)
+    url = databases.make("kept", template_of("compliance"))
+    folder = BUNDLED_SDN_FILE.parent
+    async with running_guard(url, ManualClock(START), folder) as guard:
+        await guard.check(await guard.merchant("Synthetic Blocked Trading Company"))
+    yield url
+    databases.drop()
+
+
 @pytest.mark.parametrize("table", KEPT_FOR_GOOD)
 @pytest.mark.parametrize("role", ["owner", "service"])
 @pytest.mark.parametrize(
     "statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
 )
 async def test_what_is_kept_for_good_cannot_be_changed(
-    guard: Guard, table: str, role: str, statement: str
+    kept_url: str, table: str, role: str, statement: str
 ) -> None:
-    await guard.check(await guard.merchant("Synthetic Blocked Trading Company"))
     column = {"decision": "record", "account_snapshot": "content"}.get(table, "record_time")
     names = [sql.Identifier(table)]
     if statement.startswith("UPDATE"):
         names += [sql.Identifier(column), sql.Identifier(column)]
-    with psycopg.connect(guard.database_url, autocommit=True) as connection:
+    with psycopg.connect(kept_url, autocommit=True) as connection:
         if role == "service":
             connection.execute("SET ROLE compliance_service")
         expected = (

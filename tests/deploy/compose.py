@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Compose:
         return published
 
 
+@cache
 def read_compose() -> Compose:
     text = COMPOSE_FILE.read_text()
     return Compose(written=yaml.safe_load(text), filled=yaml.safe_load(_VARIABLE.sub(r"\2", text)))

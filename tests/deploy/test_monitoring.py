@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,10 +26,12 @@ OPERATORS = {"or", "and", "unless"}
 GIVEN_LABELS = {"job", "instance", "le"}
 
 
+@cache
 def load(path: str) -> Any:
     return yaml.safe_load((DEPLOY / path).read_text())
 
 
+@cache
 def metrics_in_code() -> dict[str, set[str]]:
     """Names of time series with their labels, as registered by the services."""
     for service in OWN_SERVICES:

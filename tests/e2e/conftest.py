@@ -1,30 +1,62 @@
 """One running engine for the tests that leave it whole, and the parts to start others."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from sandbox import processes
 from sandbox.addresses import Ports
 from sandbox.clients import Clients, open_clients
-from sandbox.databases import PAYING, databases_beside
+from sandbox.databases import PAYING
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.twin_admin import TwinAdmin
+from tests.forked_services import ForkedServices
+from tests.plugin import Databases, TemplateOf
+
+
+@pytest.fixture(scope="package", autouse=True)
+def engines_are_forked(forked_services: ForkedServices) -> Iterator[None]:
+    """Every `ServiceProcess` of these tests is a fork, whoever starts it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "launch", forked_services.launch)
+        yield
+
+
+@contextmanager
+def migrated_databases(
+    postgres_url: str, template_of: TemplateOf, services: Sequence[str] = PAYING
+) -> Iterator[dict[str, str]]:
+    """Databases that have their tables and nothing else, as environment variables. That services
+    make their tables themselves is told by `test_alone.py` and by those who run the commands."""
+    databases = Databases(postgres_url)
+    try:
+        urls = {
+            service: databases.make(f"test_{service}", template_of(service)) for service in services
+        }
+        yield {
+            f"{service.upper()}_{name}": url
+            for service, url in urls.items()
+            for name in ("DATABASE_URL", "OWNER_DATABASE_URL")
+        }
+    finally:
+        databases.drop()
 
 
 @pytest.fixture
-def databases(postgres_url: str) -> Iterator[dict[str, str]]:
-    """Empty databases for the three services, as environment variables."""
-    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
+def databases(postgres_url: str, template_of: TemplateOf) -> Iterator[dict[str, str]]:
+    """Databases for the three services."""
+    with migrated_databases(postgres_url, template_of) as databases:
         yield databases
 
 
 @pytest.fixture(scope="package")
-def shared_databases(postgres_url: str) -> Iterator[dict[str, str]]:
+def shared_databases(postgres_url: str, template_of: TemplateOf) -> Iterator[dict[str, str]]:
     """The databases of the shared engine."""
-    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
+    with migrated_databases(postgres_url, template_of) as databases:
         yield databases
 
 

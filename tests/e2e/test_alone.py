@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,10 +13,12 @@ import pytest
 from runtime.process import EXIT_BAD_SETTINGS
 from runtime.signed_notes import SignerKey
 from runtime.state_folder import DIRECTORY_VARIABLE
+from sandbox import processes
 from sandbox.addresses import Ports, at
+from sandbox.databases import PAYING, databases_beside
 from sandbox.embedded_postgres import EmbeddedPostgres
 from sandbox.engine import wait_until_answering
-from sandbox.processes import PROJECT, ServiceProcess
+from sandbox.processes import PROJECT, ServiceProcess, start_interpreter
 from tests.e2e.buf import buf_curl, call
 
 PORT_FIELDS = {
@@ -24,6 +26,19 @@ PORT_FIELDS = {
     "gateway": ("gateway", "gateway_http"),
     "compliance": ("compliance", "compliance_http"),
 }
+
+
+@pytest.fixture
+def databases(postgres_url: str) -> Iterator[dict[str, str]]:
+    """Empty databases."""
+    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
+        yield databases
+
+
+@pytest.fixture(autouse=True)
+def services_start_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of these is a fork."""
+    monkeypatch.setattr(processes, "launch", start_interpreter)
 
 
 @asynccontextmanager

@@ -19,10 +19,12 @@ from psycopg import sql
 
 from runtime.errors import ReceivedError, from_rpc_error
 from sandbox.addresses import Ports, at
-from sandbox.databases import SERVICES, databases_beside
+from sandbox.databases import SERVICES
 from sandbox.engine import running_engine
 from sandbox.polling import poll
 from tests.e2e.bad_requests import BadRequest, bad_requests
+from tests.e2e.conftest import migrated_databases
+from tests.plugin import TemplateOf
 
 CALL_SECONDS = 30
 MIN_CASES_PER_SERVICE = 100
@@ -50,10 +52,10 @@ class Method:
 
 @pytest.fixture(scope="module")
 async def silent_engine(
-    postgres_url: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_url: str, template_of: TemplateOf, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Ports, Mapping[str, str]]]:
     """An engine that only this module calls, so that we caused whatever it writes."""
-    with databases_beside(dict.fromkeys(SERVICES, postgres_url)) as databases:
+    with migrated_databases(postgres_url, template_of, SERVICES) as databases:
         ports = Ports.free()
         async with running_engine(ports, tmp_path_factory.mktemp("silent"), databases):
             yield ports, databases

@@ -23,19 +23,18 @@ from reconciliation.part import DATABASE_ROLE
 from reconciliation.sources.balance_transactions import BalanceTransactionSource
 from reconciliation.sources.ledger import LedgerSource
 from reconciliation.sources.payouts import PayoutSource
-from runtime.migrations import migrate
 from runtime.notifier import Notifier
 from runtime.postgres import create_engine
 from runtime.tasks import cancel
 from sandbox.addresses import Ports, at
 from sandbox.clients import Clients, open_clients
-from sandbox.databases import PAYING, databases_beside
 from sandbox.demo.scenarios import Parties
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
 from sandbox.polling import poll
 from sandbox.reconciliation import LEDGER, books_difference
 from sandbox.twin_admin import TwinAdmin
+from tests.e2e.conftest import migrated_databases
 from tests.e2e.scenario_steps import MATURITY_SECONDS, advance, pay
 from tests.e2e.scenarios_of_debits import (
     debit_canceled,
@@ -86,13 +85,13 @@ from tests.e2e.scenarios_of_the_balance import (
     topped_up,
     unknown_movements,
 )
-from tests.plugin import Databases
+from tests.plugin import NewDatabase, TemplateOf
 from tests.reconciliation.books import POLICY, Books
 
 
 @pytest.fixture(scope="module")
-def own_databases(postgres_url: str) -> Iterator[dict[str, str]]:
-    with databases_beside(dict.fromkeys(PAYING, postgres_url)) as databases:
+def own_databases(postgres_url: str, template_of: TemplateOf) -> Iterator[dict[str, str]]:
+    with migrated_databases(postgres_url, template_of) as databases:
         yield databases
 
 
@@ -119,15 +118,12 @@ async def twin(engine: Engine) -> AsyncIterator[TwinAdmin]:
 
 
 @pytest.fixture
-async def reconciled(postgres_url: str) -> AsyncIterator[Books]:
+async def reconciled(service_database: NewDatabase) -> AsyncIterator[Books]:
     """Reconciliation with a database of its own."""
-    databases = Databases(postgres_url)
-    url = databases.make("test_reconciliation")
-    await asyncio.to_thread(asyncio.run, migrate(url, "reconciliation"))
+    url = service_database("reconciliation")
     opened = create_engine(url, role=DATABASE_ROLE, pool_size=4, application_name="test")
     yield Books(opened)
     await opened.dispose()
-    databases.drop()
 
 
 @pytest.mark.parametrize(

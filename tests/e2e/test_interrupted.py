@@ -15,6 +15,8 @@ from sandbox.processes import PROJECT
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+# To look through all processes of a machine takes twenty milliseconds.
+LOOK_SECONDS = 0.5
 # No run that somebody made has it.
 CHAOS_SEED = 2**31 - 1
 # Enough to have a process of each kind; what takes the time is that workers import it.
@@ -103,7 +105,7 @@ async def running(
         return [part for part in SERVERS[target[0]] if not any(part in c for c in commands)]
 
     try:
-        await poll(missing, lambda parts: not parts, START_SECONDS)
+        await poll(missing, lambda parts: not parts, START_SECONDS, interval_seconds=LOOK_SECONDS)
         yield process
     finally:
         for pid in processes_of(folder):

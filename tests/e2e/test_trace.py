@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import compliance.__main__
@@ -22,6 +20,7 @@ from sandbox.clients import open_clients
 from sandbox.demo.shop import Shop
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, running_twin
 from sandbox.twin_admin import TwinAdmin
+from tests.tracing import kept_spans
 
 LOCAL = "127.0.0.1:0"
 
@@ -29,14 +28,9 @@ LOCAL = "127.0.0.1:0"
 @pytest.fixture
 def exporter() -> Iterator[InMemorySpanExporter]:
     """Keeps the spans that end during the test."""
-    provider = trace.get_tracer_provider()
-    assert isinstance(provider, TracerProvider)
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
     instrument_http_client()
-    yield exporter
-    # A processor cannot be taken away; a shut-down exporter keeps nothing.
-    exporter.shutdown()
+    with kept_spans() as exporter:
+        yield exporter
 
 
 @pytest.fixture

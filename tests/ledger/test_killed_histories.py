@@ -25,7 +25,7 @@ from tests.ledger.killing.cluster import Cluster, running_cluster
 from tests.ledger.killing.history import History
 from tests.ledger.log_checks import last_totals, totals_of
 
-SECONDS = float(os.environ.get("HISTORY_SECONDS", "30"))
+SECONDS = float(os.environ.get("HISTORY_SECONDS", "20"))
 CLIENTS = 16
 WATCHERS = 3
 LEDGER = "histories"
@@ -33,6 +33,8 @@ LEDGER = "histories"
 MIN_SERVICE_KILLS = 6
 MIN_POSTGRES_KILLS = 2
 MIN_TRANSACTIONS = 500
+
+pytestmark = pytest.mark.usefixtures("services_are_forked")
 
 
 @pytest.mark.timeout(SECONDS + 240)

@@ -325,6 +325,73 @@ async def test_of_several_ends_the_first_is_the_reason() -> None:
     assert len(ends.told) == 1
 
 
+async def test_first_rounds_come_one_after_the_other() -> None:
+    ends, order = Ends(), list[str]()
+    ends.supervisor.in_turn = True
+    last = asyncio.Event()
+
+    def work(number: int) -> Loop:
+        async def look() -> bool:
+            order.append(f"{number} begins")
+            await turns()
+            order.append(f"{number} ends")
+            if number == 4:
+                last.set()
+            return False
+
+        # One that rests first holds nobody up.
+        rests_first = number == 2
+        return Loop(name(), look, poll_seconds=NEVER_SECONDS, rests_first=rests_first)
+
+    async with ends.supervisor.running(*(work(number) for number in range(1, 5))):
+        await asyncio.wait_for(last.wait(), PATIENCE_SECONDS)
+    assert order == ["1 begins", "1 ends", "3 begins", "3 ends", "4 begins", "4 ends"]
+
+
+async def test_a_first_round_that_takes_long_holds_the_others_up_only_for_a_while() -> None:
+    ends, begun = Ends(), asyncio.Event()
+    ends.supervisor.in_turn = True
+
+    async def hang() -> bool:
+        await asyncio.sleep(NEVER_SECONDS)
+        return False
+
+    async def begin() -> bool:
+        begun.set()
+        return False
+
+    slow = Loop(name(), hang, poll_seconds=NEVER_SECONDS)
+    async with ends.supervisor.running(slow, Loop(name(), begin, poll_seconds=NEVER_SECONDS)):
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
+    assert ends.told == []
+
+
+async def test_who_is_stopped_before_its_turn_does_nothing_and_holds_nobody_up() -> None:
+    ends, third = Ends(), Work(False)
+    second = Work(False)
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def first_round() -> bool:
+        begun.set()
+        await release.wait()
+        return False
+
+    supervisor = ends.supervisor
+    supervisor.in_turn = True
+    first = supervisor.start(Loop(name(), first_round, poll_seconds=NEVER_SECONDS))
+    stopped = supervisor.start(
+        Loop(name(), second.round, poll_seconds=NEVER_SECONDS, finish_seconds=NEVER_SECONDS)
+    )
+    last = supervisor.start(Loop(name(), third.round, poll_seconds=NEVER_SECONDS))
+    await begun.wait()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await supervisor.stop(stopped)
+        release.set()
+        await third.begun.wait()
+        await supervisor.stop(first, last)
+    assert (second.done, ends.told) == (0, [])
+
+
 async def test_stopping_is_no_end_and_cuts_off_the_round_under_way() -> None:
     ends = Ends()
     work, closed = Work(True), asyncio.Event()

@@ -4,24 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.bookkeeping.worker import BookkeepingWorker
 from tests.gateway.bookkeeping.conftest import Gateway, hold
+from tests.tracing import kept_spans
 
 TRACER = trace.get_tracer(__name__)
 
 
 @pytest.fixture
 def spans() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = trace.get_tracer_provider()
-    assert isinstance(provider, TracerProvider)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    yield exporter
-    exporter.shutdown()
+    with kept_spans() as spans:
+        yield spans
 
 
 async def test_a_booking_is_a_part_of_its_payments_trace(

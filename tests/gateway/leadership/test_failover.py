@@ -28,6 +28,8 @@ TASKS = {
 }
 LEADING = re.compile(r'^gateway_leader_task_leading\{task="([^"]+)"\} 1\.0$', re.MULTILINE)
 
+pytestmark = pytest.mark.usefixtures("services_are_forked")
+
 
 class Worker:
     """One gateway process."""

@@ -88,8 +88,8 @@ class Scenario:
             await self.act(world, prepared)
 
 
-async def _nothing(_world: World) -> None:
-    return None
+async def nothing(_world: World) -> None:
+    """There is nothing to stand ready."""
 
 
 async def _authorized(world: World) -> Any:
@@ -374,8 +374,8 @@ SESSIONS = "/v1/identity/verification_sessions"
 SCENARIOS: Mapping[OperationKind, Scenario] = {
     scenario.kind: scenario
     for scenario in (
-        Scenario(K.CHECK, "", _nothing, _pay, _charges),
-        Scenario(K.AUTHORIZE, INTENTS, _nothing, _pay, _charges),
+        Scenario(K.CHECK, "", nothing, _pay, _charges),
+        Scenario(K.AUTHORIZE, INTENTS, nothing, _pay, _charges),
         Scenario(K.REATTEMPT, f"{INTENTS}/.*/confirm", _customer_comes_back, _confirm, _charges),
         Scenario(K.CONFIRM, f"{INTENTS}/.*/confirm", _to_be_confirmed, _confirm, _charges),
         Scenario(K.CAPTURE, f"{INTENTS}/.*/capture", _authorized, _capture, _captures),
@@ -388,14 +388,14 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
             _canceled_payouts,
         ),
         Scenario(K.SUBMIT_EVIDENCE, "/v1/disputes/.*", _disputed, _submit, _submissions),
-        Scenario(K.CREATE_ACCOUNT, "/v1/accounts", _nothing, _create_merchant, _accounts),
+        Scenario(K.CREATE_ACCOUNT, "/v1/accounts", nothing, _create_merchant, _accounts),
         Scenario(K.CREATE_TAX_ID, "/v1/tax_ids", _merchant, _create_tax_id, _tax_ids),
         Scenario(
             K.DELETE_TAX_ID, "", _merchant_with_tax_id, _delete_tax_id,
             lambda world, prepared: 1 - _tax_ids(world, prepared),
         ),
         Scenario(K.ATTACH_FILES, "/v1/accounts/acct_[^/]*", _uploaded, _attach, _attached),
-        Scenario(K.CREATE_CUSTOMER, "/v1/customers", _nothing, _create_customer, _customers),
+        Scenario(K.CREATE_CUSTOMER, "/v1/customers", nothing, _create_customer, _customers),
         Scenario(K.UPDATE_CUSTOMER, "/v1/customers/.*", _customer, _update_customer, _updates),
         Scenario(
             K.DELETE_CUSTOMER, "", _customer, _delete_customer,
@@ -410,7 +410,7 @@ SCENARIOS: Mapping[OperationKind, Scenario] = {
             K.DETACH_PAYMENT_METHOD, "/v1/payment_methods/.*/detach", _customer_with_card,
             _detach_method, _detached,
         ),
-        Scenario(K.CREATE_VERIFICATION, SESSIONS, _nothing, _verify, _sessions),
+        Scenario(K.CREATE_VERIFICATION, SESSIONS, nothing, _verify, _sessions),
         Scenario(
             K.CANCEL_VERIFICATION, f"{SESSIONS}/.*/cancel", _verification, _cancel_verification,
             _canceled_sessions,

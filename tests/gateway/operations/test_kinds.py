@@ -28,7 +28,14 @@ from runtime.clock import ManualClock
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.gateway.operations.conftest import Death, Point
-from tests.gateway.operations.scenarios import SCENARIOS, TOLD_BY_EVENTS, WITH_KEY, Scenario, World
+from tests.gateway.operations.scenarios import (
+    SCENARIOS,
+    TOLD_BY_EVENTS,
+    WITH_KEY,
+    Scenario,
+    World,
+    nothing,
+)
 from tests.gateway.running import OpenShop
 
 SUBJECTS = (
@@ -62,9 +69,11 @@ class Play:
 
     async def begin(self, scenario: Scenario, death: Death) -> Any:
         """Stands ready in one process, and is set in motion in another that only takes calls."""
-        async with self.process() as world:
-            prepared = await scenario.prepare(world)
-            await self._events_are_taken_in()
+        prepared = None
+        if scenario.prepare is not nothing:
+            async with self.process() as world:
+                prepared = await scenario.prepare(world)
+                await self._events_are_taken_in()
         self.twin.webhooks.pause()
         async with self.process(roles="api") as world:
             calling = asyncio.create_task(scenario.begin(world, prepared))

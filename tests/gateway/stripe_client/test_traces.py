@@ -4,26 +4,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from runtime.telemetry import instrument_http_client
 from tests.gateway.stripe_client.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
 from tests.gateway.stripe_client.scripted_stripe import Answer, ScriptedStripe, error
+from tests.tracing import kept_spans
 
 PERSONAL = ("jenny", "example.com", "4242", "sk_test", "key-1", "insufficient funds")
 
 
 @pytest.fixture
 async def spans() -> AsyncIterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = trace.get_tracer_provider()
-    assert isinstance(provider, TracerProvider)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
     instrument_http_client()
-    yield exporter
-    exporter.shutdown()
+    with kept_spans() as spans:
+        yield spans
 
 
 def shown(span: ReadableSpan) -> str:

@@ -21,6 +21,8 @@ from tests.gateway.webhooks_in.conftest import event_body, signature
 EVENTS = 60
 SENDERS = 6
 
+pytestmark = pytest.mark.usefixtures("services_are_forked")
+
 
 def gateway(harness: BufferHarness, ports: Ports, log: Path) -> ServiceProcess:
     environment = {
