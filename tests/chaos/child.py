@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gateway.limits import LIMITS
 from runtime.clock import SystemClock
 from runtime.process import run_service
 from runtime.server import RpcServer
@@ -20,6 +22,10 @@ from tests.chaos.control import Control, count_steps
 from tests.chaos.mutations import MUTATION_VARIABLE, MUTATIONS
 
 TWIN = "stripe_twin"
+# A minute passes within a second here: what looks at minutes looks as often for its kind.
+QUICK = replace(
+    LIMITS, routing_rest_seconds=1.0, foresight_rest_seconds=0.5, sighting_rest_seconds=0.25
+)
 CONTROL_VARIABLE = "CHAOS_CONTROL_FILE"
 SETTINGS = {
     "ledger": "LedgerSettings",
@@ -43,10 +49,12 @@ def run(service: str) -> None:
     for mutation in filter(None, os.environ.get(MUTATION_VARIABLE, "").split(",")):
         MUTATIONS[mutation].install()
 
+    limits = (QUICK,) if service == "gateway" else ()
+
     @asynccontextmanager
     async def open_service(settings: Any) -> AsyncIterator[RpcServer]:
         count_steps(asyncio.get_running_loop(), control.step)
-        async with module.open_service(settings, control) as server:
+        async with module.open_service(settings, control, *limits) as server:
             yield server
 
     run_service(getattr(module, SETTINGS[service]), open_service)
