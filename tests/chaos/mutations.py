@@ -198,7 +198,7 @@ def _record_another_propensity() -> None:
     """What is recorded is how likely routing was to choose it, as if all payments followed it."""
 
     def alone(decision: Any, corridor: str, _share: float) -> float:
-        return {score.corridor: score.propensity for score in decision.scores}[corridor]
+        return sum(score.propensity for score in decision.scores if score.corridor == corridor)
 
     _put(gateway.routing_service.record, "propensity_of", alone)
 
@@ -213,7 +213,7 @@ def _learn_while_unknown() -> None:
             return CallResult(Ending.UNKNOWN)
         return original(transition, payment, corridor, hop)
 
-    looked_at = gateway.routing_service.learner.TRANSITIONS | {begun}
+    looked_at = gateway.routing_service.lessons.TRANSITIONS | {begun}
     _put(gateway.routing_service.lessons, "result_of", result_of)
     _put(gateway.routing_service.learner, "TRANSITIONS", looked_at)
 
