@@ -16,7 +16,7 @@ from tests.chaos.run import Report, discounted, routed_away, run
 
 SEED_VARIABLE = "CHAOS_SEED"
 SEEDS = (4, *map(int, os.environ.get(SEED_VARIABLE, "").split()))
-PAYMENTS = int(os.environ.get("CHAOS_PAYMENTS", "200"))
+PAYMENTS = int(os.environ.get("CHAOS_PAYMENTS", "190"))
 KILLS = 16
 RESTORES = 1
 # How many payments follow routing in its last step.
