@@ -198,7 +198,8 @@ def _record_another_propensity() -> None:
     """What is recorded is how likely routing was to choose it, as if all payments followed it."""
 
     def alone(decision: Any, corridor: str, _share: float) -> float:
-        return sum(score.propensity for score in decision.scores if score.corridor == corridor)
+        [share] = [each.propensity for each in decision.scores if each.corridor == corridor]
+        return float(share)
 
     _put(gateway.routing_service.record, "propensity_of", alone)
 
