@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.__main__ import replay, say
 from tests.chaos.drawing import draw_plan
 from tests.chaos.routing_rules import SHARES
-from tests.chaos.run import Report, discounted, routed_away, run
+from tests.chaos.run import Report, discounted, run
 
 SEED_VARIABLE = "CHAOS_SEED"
 SEEDS = (4, *map(int, os.environ.get(SEED_VARIABLE, "").split()))
@@ -49,9 +49,9 @@ async def test_exactly_one_charge(seed: int, tmp_path: Path) -> None:
     # What was approved went on: its money was taken.
     assert charged_after_review(report)
     intelligence = report.evidence.intelligence
-    # Routing decided in full, and foresight acted on what it saw.
-    assert any(made.share == MOST for made in intelligence.decided)
-    assert routed_away(report.evidence)
+    # Payments followed routing in its last step, and foresight acted on what it saw. How many were
+    # led elsewhere is chance.
+    assert any(made.share == MOST and made.arm == "ROUTED" for made in intelligence.decided)
     assert any(alarm.acted for alarm in intelligence.alarms)
     assert discounted(report.evidence)
     assert intelligence.learnt
