@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -23,6 +23,7 @@ from tests.backups import Backup
 from tests.chaos.child import TWIN
 from tests.chaos.children import Nursery
 from tests.chaos.mutations import MUTATION_VARIABLE, STAGE_VARIABLE
+from tests.chaos.plan import LATENCY_MS, TAKEN, WEBHOOK_LAG_SECONDS
 from tests.chaos.service import Service
 from tests.chaos.twin import ChaosTwin
 from tests.ledger.killing.postgres import MortalPostgres
@@ -40,6 +41,15 @@ GATEWAY = {
     "GATEWAY_COMPLIANCE_TIMEOUT_SECONDS": "1.5",
     "GATEWAY_DRAIN_SECONDS": "3",
     "GATEWAY_WORKER_CONCURRENCY": "48",
+}
+# Routing may go as far as operators let it, and foresight does all it can do, without a day of
+# learning first. Minutes pass at once, and events that were under way then are a minute late.
+INTELLIGENCE = {
+    "GATEWAY_ROUTING": "staged",
+    "GATEWAY_FORESIGHT": "1",
+    "GATEWAY_FORESIGHT_LEARNING_MINUTES": "0",
+    "GATEWAY_FORESIGHT_LATENCY_MS": str(LATENCY_MS),
+    "GATEWAY_FORESIGHT_WEBHOOK_LAG_SECONDS": str(WEBHOOK_LAG_SECONDS),
 }
 BREAKER = {"window_seconds": 5, "min_calls": 20, "slow_seconds": 1.5, "open_seconds": 1.0}
 REQUEST_SECONDS = 2.0
@@ -157,10 +167,6 @@ class Cluster:
         """A service answers nobody for a while, and goes on as if nothing had been."""
         await self.services[victim].freeze(seconds)
 
-    def jump(self, victim: str, offset: timedelta) -> None:
-        """Sets a process's clock off; it stays so across its deaths."""
-        self.services[victim].control.offset = offset
-
     def channel(self, name: str, client: str = OPERATOR) -> grpc.aio.Channel:
         """A client's channel that finds a service again soon after its restart."""
         credentials = channel_credentials(self._certificates[client])
@@ -197,6 +203,7 @@ class Cluster:
                         "webhook_secrets": [account.webhook_secret],
                         "breaker": BREAKER,
                         "request_timeout_seconds": REQUEST_SECONDS,
+                        "currencies": TAKEN[account.name],
                         "failover_to": [other.name for other in ACCOUNTS if other != account],
                         "shared_tokens_with": [
                             other.name for other in ACCOUNTS if other != account
@@ -209,6 +216,7 @@ class Cluster:
         return {
             **QUIET_LOGS,
             **GATEWAY,
+            **INTELLIGENCE,
             "ENV": "sandbox",
             **{
                 f"{name.upper()}_TLS_{what}_FILE": str(path)

@@ -54,7 +54,8 @@ class UnexpectedAnswerError(AssertionError):
 
 
 class Customers:
-    """All clients of a run. `answers` is everything they were told."""
+    """All clients of a run. `answers` is everything they were told, `may_use` the corridors that
+    each request lets its payment use."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Customers:
         """`restores` tells how often the gateway's database was put back so far."""
         self.answers: list[Answer] = []
         self.errors: Counter[str] = Counter()
+        self.may_use: dict[str, tuple[str, ...]] = {}
         self._stubs = [PaymentServiceStub(channel) for channel in channels]
         self._customer_stubs = [CustomerServiceStub(channel) for channel in channels]
         self._twin = twin
@@ -83,6 +85,7 @@ class Customers:
 
     def create_request(self, planned: PlannedPayment) -> pb.CreatePaymentRequest:
         """The request of a planned payment, the same whenever it is asked for."""
+        self.may_use[planned.request_id] = planned.may_use
         queues = planned.queue_seconds is not None
         request = pb.CreatePaymentRequest(
             request_id=planned.request_id,

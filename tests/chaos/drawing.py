@@ -1,5 +1,6 @@
 """Draws plans: how often what happens."""
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.chaos.plan import (
     GATEWAYS,
     PARTS,
     PATIENCE,
+    TAKEN,
     Kill,
     Plan,
     PlannedPayment,
@@ -72,6 +74,13 @@ PAYMENTS_PER_HALF_OPEN = 100
 PAYMENTS_PER_HOLDS = 250
 PAYMENTS_PER_STRANGER = 100
 PAYMENTS_PER_FREEZE = 80
+PAYMENTS_PER_DEGRADATION = 90
+# A corridor degrades for so many payments, and so many minutes: what is worst comes in the middle.
+DEGRADED_PAYMENTS = 36
+DEGRADED_MINUTES = 6
+MAX_DEGRADED_MS = 24_000
+# How it degrades, how often, and how much of its requests then fail, or how long they take.
+DEGRADATIONS = {"errors": 35, "limits": 25, "slow": 25, "everything": 15}
 # Large calls that a certificate without rights has under way at once.
 MAX_STRANGERS = 32
 # Fewer and more than the gateway takes from one address.
@@ -93,7 +102,16 @@ def draw_plan(seed: int, payments: int, kills: int, restores: int = 0) -> Plan:
             for number in range(1, payments + 1)
         ),
         kills=_kills(Random(f"{seed} kills"), payments, kills),
-        troubles=_troubles(Random(f"{seed} troubles"), payments),
+        troubles=tuple(
+            sorted(
+                (
+                    *_troubles(Random(f"{seed} troubles"), payments),
+                    # Drawn by themselves, as reviews are.
+                    *_degradations(Random(f"{seed} degradations"), payments),
+                ),
+                key=lambda trouble: trouble.at_payment,
+            )
+        ),
         restores=_restores(Random(f"{seed} restores"), payments, restores),
     )
 
@@ -111,13 +129,16 @@ def _payment(random: Random, seed: int, number: int) -> PlannedPayment:
     saves = card in SAVED and random.random() < 0.15
     reviewed = reviewed and not saves
     amount += MORE_THAN_GUESTS_MAY if reviewed else 0
+    currency, corridor = random.choice(CURRENCIES), random.choice(CORRIDORS)
+    if currency not in TAKEN[corridor]:
+        corridor = CORRIDORS[0]
     return PlannedPayment(
         number=number,
         request_id=f"chaos-{seed}-{number}",
         amount_minor=amount,
-        currency=random.choice(CURRENCIES),
+        currency=currency,
         card=card,
-        corridor=random.choice(CORRIDORS),
+        corridor=corridor,
         roams=random.random() < 0.6 and not saves,
         blocked=random.random() < 0.02,
         manual=manual,
@@ -227,6 +248,20 @@ def _troubles(random: Random, payments: int) -> tuple[Trouble, ...]:
     # The last, so that all else of a seed is as it was before.
     add(PAYMENTS_PER_FREEZE, 1, lambda _random: ("freeze", {"service": "compliance"}))
     return tuple(sorted(drawn, key=lambda trouble: trouble.at_payment))
+
+
+def _degradations(random: Random, payments: int) -> Iterator[Trouble]:
+    for _ in range(max(1, payments // PAYMENTS_PER_DEGRADATION)):
+        at = random.randint(1, max(1, payments - DEGRADED_PAYMENTS))
+        detail = {
+            "corridor": random.choice(CORRIDORS),
+            "how": _weighted(random, DEGRADATIONS),
+            "share": round(random.uniform(0.4, 0.8), 2),
+            "minutes": DEGRADED_MINUTES,
+            "seed": random.randrange(2**31),
+        }
+        until = min(payments, at + DEGRADED_PAYMENTS)
+        yield Trouble(at, until, MAX_DEGRADED_MS, "degradation", detail)
 
 
 def _fault(random: Random) -> tuple[str, dict[str, Any]]:

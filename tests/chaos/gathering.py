@@ -1,7 +1,9 @@
 """Collects the evidence: from the gateway's API, the ledger, the twin's books and its requests."""
 
 import asyncio
-from collections.abc import Container, Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -16,9 +18,11 @@ from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from sandbox.clients import Clients
 from sandbox.polling import poll
 from sandbox.reconciliation import LEDGER, books_difference
+from sandbox.stripe_twin.accounts import ACCOUNTS
 from tests.chaos.cluster import Cluster
 from tests.chaos.customers import state_name
 from tests.chaos.evidence import (
+    APPROVED,
     Answer,
     Change,
     Intent,
@@ -32,6 +36,7 @@ from tests.chaos.evidence import (
 )
 from tests.chaos.healing import stored_events
 from tests.chaos.holds import LEDGER as HOLDS
+from tests.chaos.recorded import first_charges, recorded
 from tests.chaos.reviews import refuses
 from tests.chaos.twin import ChaosTwin
 
@@ -59,10 +64,13 @@ async def gather(
     told: tuple[Told, ...] | None = None,
     past_horizon: bool = False,
     restores: int = 0,
+    lost_until: datetime | None = None,
+    may_use: Mapping[str, tuple[str, ...]],
     books_seconds: float = BOOKS_SECONDS,
 ) -> OutcomeLookup:
-    """All of it; the engine must be at rest. `reviewed` are the requests that people decide. Books
-    that differ are read again for `books_seconds`."""
+    """All of it; the engine must be at rest. `reviewed` are the requests that people decide,
+    `may_use` the corridors that each request lets its payment use. Books that differ are read again
+    for `books_seconds`."""
     # Before what is stored is read: an event may still come.
     acknowledged = frozenset(
         attempt["event"]
@@ -81,6 +89,8 @@ async def gather(
             last = await (
                 await database.execute("SELECT coalesce(max(sequence), 0) FROM payment_event")
             ).fetchone()
+            charges = await first_charges(database)
+            intelligence = await recorded(database)
         assert last is not None
         payments = await _payments(clients)
         return OutcomeLookup(
@@ -107,6 +117,10 @@ async def gather(
             restless=restless,
             past_horizon=past_horizon,
             restores=restores,
+            lost_until=lost_until,
+            may_use=dict(may_use),
+            charges=charges,
+            intelligence=intelligence,
         )
 
 
@@ -161,6 +175,8 @@ def _record(shown: payment.Payment) -> PaymentRecord:
             )
             for made in shown.refunds
         ),
+        left=tuple((step.corridor, step.reason) for step in shown.failovers),
+        create_time=shown.create_time.ToDatetime(tzinfo=UTC),
     )
 
 
@@ -180,7 +196,14 @@ async def _feed(clients: Clients, last: int) -> tuple[Change, ...]:
 
 def _intents(books: dict[str, dict[str, Any]]) -> Iterable[Intent]:
     for corridor, account in books.items():
+        said: dict[str, list[str]] = defaultdict(list)
+        for charge in account["charges"]:
+            said[charge["payment_intent"]].append(_said(charge))
         for intent in account["payment_intents"]:
+            problem = intent["last_payment_error"]
+            if problem is not None and "charge" not in problem:
+                # The customer has failed the bank's questions: nothing was charged.
+                said[intent["id"]].append(problem["code"])
             yield Intent(
                 id=intent["id"],
                 corridor=corridor,
@@ -190,7 +213,14 @@ def _intents(books: dict[str, dict[str, Any]]) -> Iterable[Intent]:
                 amount_minor=intent["amount"],
                 received_minor=intent["amount_received"],
                 charge_id=intent["latest_charge"] or "",
+                said=tuple(said[intent["id"]]),
             )
+
+
+def _said(charge: dict[str, Any]) -> str:
+    if charge["status"] != "failed":
+        return APPROVED
+    return str(charge["outcome"]["reason"] or charge["failure_code"])
 
 
 def _refunds(books: dict[str, dict[str, Any]]) -> Iterable[StripeRefund]:
@@ -206,12 +236,16 @@ def _refunds(books: dict[str, dict[str, Any]]) -> Iterable[StripeRefund]:
 
 
 async def _posts(twin: ChaosTwin) -> tuple[Post, ...]:
+    names = {account.account_id: account.name for account in ACCOUNTS}
     return tuple(
         Post(
             path=seen["path"],
             key=seen["idempotency_key"] or "",
             body_hash=seen["body_hash"],
-            account=seen["account"] or "",
+            account=names.get(seen["account"], seen["account"] or ""),
+            status=seen["status"],
+            acted=seen["acted"],
+            time=seen["time"],
         )
         for seen in await twin.requests("POST", "/v1/")
     )

@@ -30,6 +30,19 @@ UNION ALL SELECT 'webhooks to clients', count(*) FROM webhook_delivery WHERE sta
 """
 # By the ledger's clock.
 _HOLDS_DUE = "SELECT count(*) FROM holds WHERE remaining > 0 AND expire_time <= %s"
+# Which corridors are treated otherwise than usual, or will be by their alarm.
+_TREATED = """
+SELECT corridor FROM foresight_corridor
+WHERE alarm_minute IS NOT NULL OR discount > 0 OR concurrency_share < 1 OR has_incident
+ORDER BY corridor
+"""
+_LAST_SEEN = "SELECT coalesce(max(minute), 0) FROM foresight_sighting"
+MINUTE = timedelta(minutes=1)
+# An alarm ends after twenty calm minutes; before the first of them the last one is forgotten.
+MAX_CALM_MINUTES = 90
+# How often it is looked whether somebody has written down a minute that is over.
+SEEN_LOOKS = 100
+SEEN_POLL_SECONDS = 0.05
 POLL_SECONDS = 0.25
 # With nothing new for so long, time is moved on: for back-offs, leases and Stripe's retries.
 PATIENCE_SECONDS = 2.0
@@ -68,28 +81,75 @@ async def pass_horizons(
 
 
 class Time:
-    """The time that all parts agree on after the storm; it only goes forward."""
+    """The time that all parts share, but for those whose clock is off; it only goes forward."""
 
     def __init__(self, cluster: Cluster, twin: ChaosTwin) -> None:
         self.cluster = cluster
         self.twin = twin
         self._passed = timedelta(0)
+        self._off: dict[str, timedelta] = {}
+        self._passing = asyncio.Lock()
+
+    def jump(self, victim: str, offset: timedelta) -> None:
+        """Sets a process's clock off; it stays so across its deaths."""
+        self._off[victim] = offset
+        self._set_clocks()
 
     def agree(self) -> None:
         """Ends all differences between clocks."""
-        for service in self.cluster.services.values():
-            service.control.offset = self._passed
+        self._off.clear()
+        self._set_clocks()
 
     def now(self) -> datetime:
-        """What all clocks show."""
+        """What all clocks show that are not off."""
         return datetime.now(UTC) + self._passed
 
     async def leap(self, step: timedelta) -> None:
-        """Time goes on for everybody at once."""
-        self._passed += step
-        await self.twin.change_settings(signature_skew_seconds=self._passed.total_seconds())
-        self.agree()
-        await self.twin.advance(step.total_seconds())
+        """Time goes on for everybody at once, and all agree on it."""
+        self._off.clear()
+        await self.go_on(step)
+
+    async def go_on(self, step: timedelta) -> None:
+        """Time goes on for everybody at once; who was ahead or behind stays so."""
+        async with self._passing:
+            self._passed += step
+            await self.twin.change_settings(signature_skew_seconds=self._passed.total_seconds())
+            self._set_clocks()
+            await self.twin.advance(step.total_seconds())
+
+    def _set_clocks(self) -> None:
+        for name, service in self.cluster.services.items():
+            service.control.offset = self._passed + self._off.get(name, timedelta(0))
+
+
+async def let_alarms_pass(time: Time) -> tuple[str, ...]:
+    """Calm minutes, one after the other, until no alarm stands and every corridor is treated as
+    usual again; what still is not, in words."""
+    async with await psycopg.AsyncConnection.connect(
+        time.cluster.databases["gateway"], autocommit=True
+    ) as database:
+        for _ in range(MAX_CALM_MINUTES):
+            found = await _treated(database)
+            if not found:
+                return ()
+            minute = int(time.now().timestamp()) // 60
+            await time.go_on(MINUTE)
+            for _ in range(SEEN_LOOKS):
+                if await _last_seen(database) >= minute:
+                    break
+                await asyncio.sleep(SEEN_POLL_SECONDS)
+    return found
+
+
+async def _treated(database: psycopg.AsyncConnection[Any]) -> tuple[str, ...]:
+    rows = await (await database.execute(_TREATED)).fetchall()
+    return tuple(f"{corridor} is treated as degrading" for (corridor,) in rows)
+
+
+async def _last_seen(database: psycopg.AsyncConnection[Any]) -> int:
+    row = await (await database.execute(_LAST_SEEN)).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def _until_quiet(

@@ -1,7 +1,7 @@
 """Holds that fall due together, in a ledger of their own: more than it expires in a commit."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import grpc
@@ -21,8 +21,8 @@ LEDGER = "holds"
 HOLDS_PER_BATCH = 1_000
 BATCHES = 2
 ACCOUNTS = ("wallet", "payable")
-# In the future whatever the ledger takes for the time.
-DUE_AFTER = timedelta(milliseconds=MAX_JUMP_MS) + timedelta(seconds=5)
+# In the future whatever the ledger takes for the time, and though some minutes pass meanwhile.
+DUE_AFTER = timedelta(milliseconds=MAX_JUMP_MS) + timedelta(minutes=5)
 CALL_SECONDS = 10.0
 TRIES = 40
 PAUSE_SECONDS = 0.1
@@ -35,12 +35,12 @@ AGAIN = {
 }
 
 
-async def place(channel: grpc.aio.Channel, name: str) -> int:
+async def place(channel: grpc.aio.Channel, name: str, now: datetime) -> int:
     """Plays a client of the ledger, who repeats the same requests until they are answered.
 
-    How many are held from then on; they all fall due at one moment.
+    How many are held from `now` on; they all fall due at one moment.
     """
-    due = datetime.now(UTC) + DUE_AFTER
+    due = now + DUE_AFTER
     for _ in range(TRIES):
         try:
             return await _place(LedgerServiceStub(channel), name, due)

@@ -1,12 +1,13 @@
 """Whether what happened may happen: every promise of docs/gateway.md as a rule over evidence.
 
-Knows no engine, only evidence; each rule says of whom and why.
+Knows no engine, only evidence; each rule says of whom and why. Those of routing and of foresight
+are in modules of their own.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from tests.chaos import foresight_rules, routing_rules
 from tests.chaos.evidence import (
     FINAL_STATES,
     UNDECIDED_STATES,
@@ -16,6 +17,7 @@ from tests.chaos.evidence import (
     OutcomeLookup,
     PaymentRecord,
 )
+from tests.chaos.verdict import Rule, Violation
 
 # PaymentIntents in these hold or have taken money, or may yet.
 LIVE_STATUSES = frozenset({"succeeded", "requires_capture", "requires_action", "processing"})
@@ -43,21 +45,6 @@ STICKY = frozenset(
         "PAYMENT_DISPUTED",
     }
 )
-
-
-@dataclass(frozen=True, order=True)
-class Violation:
-    """A broken promise: the rule's name, of what, and why."""
-
-    rule: str
-    subject: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.subject}: {self.why}"
-
-
-Rule = Callable[[OutcomeLookup], Iterator[Violation]]
 
 
 def judge(evidence: OutcomeLookup) -> list[Violation]:
@@ -248,8 +235,9 @@ def books(evidence: OutcomeLookup) -> Iterator[Violation]:
 
 
 def keys(evidence: OutcomeLookup) -> Iterator[Violation]:
-    """Every POST has a key, and no key was used for two requests."""
+    """Every POST has a key, and no key was used for two requests, nor in two corridors."""
     used: dict[tuple[str, str], tuple[str, str]] = {}
+    accounts: dict[str, str] = {}
     for post in evidence.posts:
         if not post.key:
             yield Violation("key", post.path, "POST without an idempotency key")
@@ -258,6 +246,11 @@ def keys(evidence: OutcomeLookup) -> Iterator[Violation]:
         first = used.setdefault((post.account, post.key), request)
         if first != request:
             yield Violation("key", post.key, f"used for two requests: {first[0]}, {post.path}")
+        # One that came while nothing worked was not looked at: whose it is nobody knows.
+        account = accounts.setdefault(post.key, post.account) if post.account else ""
+        if account != post.account:
+            why = f"used in two corridors: {account}, {post.account}"
+            yield Violation("key in two corridors", post.key, why)
 
 
 def webhooks(evidence: OutcomeLookup) -> Iterator[Violation]:
@@ -337,4 +330,6 @@ RULES: tuple[Rule, ...] = (
         truth_at_stripe,
     ),
     *(truth_of_refunds, final_answers, books, keys, webhooks, rights, feed, told),
+    *routing_rules.RULES,
+    *foresight_rules.RULES,
 )

@@ -18,6 +18,9 @@ from sqlalchemy import update
 import gateway.bookkeeping.store
 import gateway.operations.runner
 import gateway.payments.domain.authorization_outcome
+import gateway.routing_service.learner
+import gateway.routing_service.lessons
+import gateway.routing_service.record
 import gateway.webhooks_in.receiver
 from gateway.bookkeeping.ledger_requests import ledger_item
 from gateway.bookkeeping.store import BookingStore
@@ -33,6 +36,7 @@ from gateway.payments.domain.payment import FailureCode, PaymentFailure, take
 from gateway.payments.domain.states import Transition
 from gateway.payments.stripe.dependencies import Dependencies
 from gateway.recovery.guard import RestoreGuard
+from gateway.routing.attribution import CallResult, Ending
 from gateway.stripe_client.http_client import StripeHttpClient
 from gateway.stripe_client.outcome import NotSentReason, Outcome, OutcomeClass
 from gateway.webhooks_in.buffer import PostgresBuffer
@@ -190,6 +194,43 @@ def _resend_past_the_horizon() -> None:
     _put(gateway.operations.runner, "next_step", lambda *_: Step.SEND)
 
 
+def _record_another_propensity() -> None:
+    """What is recorded is how likely routing was to choose it, as if all payments followed it."""
+
+    def alone(decision: Any, corridor: str, _share: float) -> float:
+        [share] = [each.propensity for each in decision.scores if each.corridor == corridor]
+        return float(share)
+
+    _put(gateway.routing_service.record, "propensity_of", alone)
+
+
+def _learn_while_unknown() -> None:
+    """A charge that has not come back is learnt from as a failure of its corridor, once for all."""
+    original = gateway.routing_service.lessons.result_of
+    begun = Transition.AUTHORIZATION_STARTED.value
+
+    def result_of(transition: str, payment: Any, corridor: str, hop: int = 0) -> Any:
+        if transition == begun and payment.corridor == corridor:
+            return CallResult(Ending.UNKNOWN)
+        return original(transition, payment, corridor, hop)
+
+    looked_at = gateway.routing_service.lessons.TRANSITIONS | {begun}
+    _put(gateway.routing_service.lessons, "result_of", result_of)
+    _put(gateway.routing_service.learner, "TRANSITIONS", looked_at)
+
+
+def _share_keys_between_corridors() -> None:
+    """A charge has the same key in whatever corridor it is tried."""
+    original = Operation.idempotency_key.fget  # type: ignore[attr-defined]
+
+    def key(self: Operation) -> str:
+        if self.kind is OperationKind.AUTHORIZE:
+            return f"{self.subject_id}-{self.attempt}"
+        return str(original(self))
+
+    _put(Operation, "idempotency_key", property(key))
+
+
 def _hold_up_the_first_byte() -> None:
     """Accident: a charge of `HELD_UP_MINOR` is held up before its first byte goes out, until the
     test says so; then it ends as never sent."""
@@ -282,6 +323,9 @@ MUTATIONS: Mapping[str, Mutation] = {
         Mutation("lose_a_loop_silently", _lose_a_loop_silently),
         Mutation("resend_past_the_horizon", _resend_past_the_horizon),
         Mutation("draw_ids_at_random", _draw_ids_at_random),
+        Mutation("record_another_propensity", _record_another_propensity),
+        Mutation("learn_while_unknown", _learn_while_unknown),
+        Mutation("share_keys_between_corridors", _share_keys_between_corridors),
         Mutation("accident_before_anybody_looks", _blind_the_guard),
         Mutation("accident_of_a_forgotten_key", _give_each_try_its_key),
         Mutation("accident_before_the_first_byte", _hold_up_the_first_byte),

@@ -9,6 +9,8 @@ from typing import Any
 
 CORRIDORS = ("default", "backup")
 CURRENCIES = ("USD", "EUR", "JPY")
+# What operators let each corridor charge.
+TAKEN = {"default": CURRENCIES, "backup": ("USD", "EUR")}
 GATEWAYS = ("gateway-1", "gateway-2")
 # What of the cluster each victim is a part of; those of one part are killed one after the other.
 PARTS = {
@@ -21,6 +23,9 @@ PARTS = {
     "postgres": "postgres",
     "frozen postgres": "postgres",
 }
+# What operators promise of a corridor: foresight warns of it being broken.
+LATENCY_MS = 1_000.0
+WEBHOOK_LAG_SECONDS = 600.0
 # How often a client asks before it gives up.
 PATIENCE = 30
 
@@ -61,6 +66,16 @@ class PlannedPayment:
     saves: bool = False
     reviewed: bool = False
 
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        """The corridors that client and operators let it be charged through, its own one first."""
+        others = [
+            name
+            for name in CORRIDORS
+            if self.roams and name != self.corridor and self.currency in TAKEN[name]
+        ]
+        return (self.corridor, *others)
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -93,8 +108,8 @@ class Trouble:
     """Something else that goes wrong from one payment to another, but at most for `longest_ms`:
     where nothing goes on any more, no payment would ever end it.
 
-    `kind` is fault, outage, webhook_fault, forgery, jump, closure, payout, half_open, holds or
-    stranger; `detail` is what the kind needs.
+    `kind` is fault, outage, webhook_fault, forgery, jump, closure, payout, half_open, holds,
+    stranger, freeze or degradation; `detail` is what the kind needs.
     """
 
     at_payment: int

@@ -26,6 +26,11 @@ class Progress:
         self._over = True
         self._tell()
 
+    @property
+    def over(self) -> bool:
+        """Whether all of them have ended."""
+        return self._over
+
     async def reached(self, number: int) -> None:
         """Waits until a payment begins, or all have."""
         while self.begun < number and not self._over:

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections import Counter
+from datetime import datetime, timedelta
 
 import psycopg
 
 from tests.backups import Backup
-from tests.chaos.cluster import SERVICES, Cluster
+from tests.chaos.cluster import SERVICES
+from tests.chaos.healing import Time
 from tests.chaos.plan import Plan, Restore
 from tests.chaos.progress import Progress
 
@@ -19,19 +21,24 @@ ALERTS = {
 # What to run after the database of a service was restored, alert or not.
 AFTER_A_RESTORE = {"gateway": "recover", "ledger": "rebook"}
 LOOK_SECONDS = 0.5
+# More than a process may be ahead.
+NOTICED_AFTER = timedelta(minutes=1)
 
 
 class Operators:
     """Look at the alerts, and run the command that ends one; again if it ends with a failure.
 
     `restored` counts by service how often its database was put back; each counts from before
-    anybody can see it.
+    anybody can see it. `lost_until` is when the gateway's last was, and those who are ahead or go
+    on for a while with what they know have noticed.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, time: Time) -> None:
         self.commands: Counter[str] = Counter()
         self.restored: Counter[str] = Counter()
-        self._cluster = cluster
+        self.lost_until: datetime | None = None
+        self._time = time
+        self._cluster = time.cluster
         self._ordered: set[str] = set()
 
     async def watch(self) -> None:
@@ -73,6 +80,8 @@ class Operators:
                 await self._cluster.replicas_down(name)
             self.restored[name] += 1
             await self._cluster.copy(Backup.restore, name)
+            if name == "gateway":
+                self.lost_until = self._time.now() + NOTICED_AFTER
         for name in names:
             if stops:
                 await self._cluster.replicas_up(name)

@@ -23,17 +23,19 @@ from tests.chaos.children import Nursery
 from tests.chaos.client import play
 from tests.chaos.cluster import CLIENT, Cluster, running_cluster
 from tests.chaos.customers import Customers
-from tests.chaos.evidence import OutcomeLookup, Told
+from tests.chaos.evidence import Decided, OutcomeLookup, Told
 from tests.chaos.gathering import gather
-from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
-from tests.chaos.judge import Violation, judge
+from tests.chaos.healing import HORIZONS, Time, heal, let_alarms_pass, pass_horizons
+from tests.chaos.judge import judge
 from tests.chaos.patience import Patience
 from tests.chaos.plan import GATEWAYS, Plan, PlannedPayment
 from tests.chaos.progress import Progress
+from tests.chaos.promotion import let_routing_decide
 from tests.chaos.restores import Operators
 from tests.chaos.reviews import Reviewers
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import ChaosTwin
+from tests.chaos.verdict import Violation
 from tests.gateway.webhooks_out.receiver import Receiver
 
 # Clients at once: with few payments not all of them, so that kills come at every age of a payment.
@@ -66,7 +68,7 @@ class Report:
     def figures(self) -> str:
         """One line that says it all."""
         broken = Counter(violation.rule for violation in self.violations)
-        evidence = self.evidence
+        evidence, intelligence = self.evidence, self.evidence.intelligence
         states = Counter(payment.state for payment in evidence.payments)
         captured = sum(1 for intent in evidence.intents if intent.received_minor)
         saved = sum(" setup_intents " in made.asked for made in evidence.saved_objects)
@@ -89,12 +91,22 @@ class Report:
                 f"{broken['rights']} calls without rights let in",
                 f"{broken['feed']} gaps in the feed",
                 f"{broken['told']} changes untold",
+                f"{broken['corridor'] + broken['left while unknown']} wrong corridors",
+                f"{broken['key in two corridors']} keys in two corridors",
+                f"{broken['decision']} decisions that do not follow from their record",
+                f"{broken['lesson']} lessons that are not true",
+                f"{broken['alarm'] + broken['incident']} alarms that are not as seen",
                 f"{captured} charges",
                 f"{len(evidence.stripe_refunds)} refunds",
                 f"{saved} cards saved",
                 f"{len(evidence.posts)} POSTs",
                 f"{len(evidence.stored_events)} webhooks",
                 f"{len(evidence.told or ())} webhooks to a client",
+                f"{len(intelligence.decided)} decisions of routing",
+                f"{len(routed_away(evidence))} led elsewhere",
+                f"{len(discounted(evidence))} with a discount",
+                f"{len(intelligence.learnt)} lessons",
+                f"{len(intelligence.alarms)} alarms",
                 f"states {dict(sorted(states.items()))}",
                 f"killed {dict(sorted(self.kills.items()))}",
                 f"put back {dict(sorted(self.restored.items()))}",
@@ -122,13 +134,15 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             for gateway in GATEWAYS
         ]
         progress = Progress()
-        operators = Operators(cluster)
+        clocks = Time(cluster, twin)
+        operators = Operators(clocks)
         customers = await open_shop(
             cluster, twin, channels, plan.payments, lambda: operators.restored["gateway"]
         )
         listener = await stack.enter_async_context(Receiver.listening())
         secret = await listen(channels[0], listener.url)
-        troubles = Troubles(cluster, twin, plan, progress)
+        await let_routing_decide(cluster, clocks.now())
+        troubles = Troubles(clocks, plan, progress)
         say(f"started after {time.monotonic() - started:.1f} s")
         going = asyncio.create_task(troubles.run())
         restoring = asyncio.create_task(operators.restore_all(plan, progress))
@@ -149,7 +163,6 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             restoring.cancel()
         say(f"errors answered: {dict(customers.errors.most_common(SHOWN_ERRORS))}")
         say(f"healing after {time.monotonic() - started:.1f} s")
-        clocks = Time(cluster, twin)
         await cluster.serving()
         await troubles.open_corridors()
         await heal(clocks)
@@ -157,6 +170,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
         await ask_again(customers, plan)
         # What had failed for want of Stripe may have begun anew.
         restless = await pass_horizons(clocks, HORIZONS[-1:])
+        say(f"waiting for alarms to pass after {time.monotonic() - started:.1f} s")
+        restless += await let_alarms_pass(clocks)
         say(f"judging after {time.monotonic() - started:.1f} s")
         evidence = await gather(
             cluster,
@@ -172,6 +187,8 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             restless=restless,
             past_horizon=True,
             restores=operators.restored["gateway"],
+            lost_until=operators.lost_until,
+            may_use=customers.may_use,
         )
         return Report(
             plan,
@@ -186,6 +203,22 @@ async def run(plan: Plan, logs: Path, say: Say) -> Report:
             customers.errors,
             time.monotonic() - started,
         )
+
+
+def routed_away(evidence: OutcomeLookup) -> list[Decided]:
+    """The decisions that sent a payment elsewhere than to the corridor that its client named."""
+    return [
+        made for made in evidence.intelligence.decided if made.corridor != made.believed[0].corridor
+    ]
+
+
+def discounted(evidence: OutcomeLookup) -> list[Decided]:
+    """The decisions in which foresight had taken something off a candidate."""
+    return [
+        made
+        for made in evidence.intelligence.decided
+        if any(each.discount for each in made.believed)
+    ]
 
 
 def clients_at_once(payments: int) -> int:

@@ -21,6 +21,7 @@ from tests.chaos.healing import HORIZONS, Time, heal, pass_horizons
 from tests.chaos.mutations import HELD_UP_MINOR, SIGNAL_FILE
 from tests.chaos.plan import PATIENCE, PlannedPayment, Step, Trouble
 from tests.chaos.progress import Progress
+from tests.chaos.promotion import let_routing_decide
 from tests.chaos.run import open_shop
 from tests.chaos.troubles import Troubles
 from tests.chaos.twin import ChaosTwin
@@ -69,6 +70,7 @@ class Stage:
             answers=self.customers.answers,
             accepted_forgeries=self.troubles.accepted_forgeries,
             restless=restless,
+            may_use=self.customers.may_use,
             books_seconds=books_seconds,
         )
 
@@ -106,8 +108,9 @@ async def open_stage(cluster: Cluster, twin: ChaosTwin, *gateways: str) -> Stage
     progress = Progress()
     channels = [cluster.channel(gateway, CLIENT) for gateway in gateways]
     customers = await open_shop(cluster, twin, channels)
-    troubles = Troubles(cluster, twin, draw_plan(1, 1, 0), progress)
-    return Stage(cluster, twin, customers, progress, troubles, Time(cluster, twin))
+    time = Time(cluster, twin)
+    troubles = Troubles(time, draw_plan(1, 1, 0), progress)
+    return Stage(cluster, twin, customers, progress, troubles, time)
 
 
 async def the_answer_is_lost(stage: Stage) -> None:
@@ -120,26 +123,22 @@ async def the_answer_is_lost(stage: Stage) -> None:
 
 async def the_outcome_stays_unknown(stage: Stage) -> None:
     """Stripe charges, and for a while no answer arrives."""
-    fault = await stage.twin.add_fault(
-        kind="error", when="after", method="POST", path=INTENTS, status=502
-    )
-    await stage.twin.pause_webhooks()
-    paying = asyncio.create_task(stage.pay(2))
-    await stage.until_posts(4, acted=False)
-    await asyncio.wait((paying,), timeout=2)
-    await stage.twin.clear_fault(fault)
-    await stage.twin.resume_webhooks()
-    await paying
+    await _pay_unanswered(stage, 2)
 
 
 async def the_outcome_stays_unknown_in_one_corridor(stage: Stage) -> None:
     """The same for a payment that may be charged through the other corridor, which works."""
-    account = DEFAULT_ACCOUNT.account_id
+    await _pay_unanswered(stage, 9, DEFAULT_ACCOUNT.account_id, roams=True)
+
+
+async def _pay_unanswered(
+    stage: Stage, number: int, account: str | None = None, **changes: Any
+) -> None:
     fault = await stage.twin.add_fault(
         kind="error", when="after", method="POST", path=INTENTS, status=502, account=account
     )
     await stage.twin.pause_webhooks()
-    paying = asyncio.create_task(stage.pay(9, roams=True))
+    paying = asyncio.create_task(stage.pay(number, **changes))
     await stage.until_posts(4, acted=False)
     await asyncio.wait((paying,), timeout=2)
     await stage.twin.clear_fault(fault)
@@ -153,7 +152,7 @@ async def another_takes_over(stage: Stage) -> None:
     await stage.twin.pause_webhooks()
     fault = await stage.twin.add_fault(kind="reset", when="after", method="POST", path=INTENTS)
     paying = asyncio.create_task(stage.pay(3, amount_minor=HELD_UP_MINOR))
-    stage.cluster.jump("gateway-2", timedelta(seconds=30))
+    stage.time.jump("gateway-2", timedelta(seconds=30))
     await stage.until_posts(1, acted=True)
     (stage.cluster.logs / SIGNAL_FILE).touch()
     await asyncio.wait((paying,), timeout=2)
@@ -245,3 +244,16 @@ async def the_database_is_restored(stage: Stage) -> None:
     finally:
         await cluster.copy(Backup.drop, "gateway")
     await stage.twin.resume_webhooks()
+
+
+async def routing_decides(stage: Stage) -> None:
+    """Operators let routing decide. The corridor of one payment turns it away, so that it goes to
+    the other one; what became of another payment stays unknown for a while."""
+    await let_routing_decide(stage.cluster, stage.time.now())
+    account = DEFAULT_ACCOUNT.account_id
+    fault = await stage.twin.add_fault(
+        kind="rate_limit", method="POST", path=INTENTS, account=account
+    )
+    await stage.pay(11, roams=True)
+    await stage.twin.clear_fault(fault)
+    await _pay_unanswered(stage, 12, roams=True)

@@ -11,13 +11,16 @@ import pytest
 
 from tests.chaos.__main__ import replay, say
 from tests.chaos.drawing import draw_plan
-from tests.chaos.run import Report, run
+from tests.chaos.routing_rules import SHARES
+from tests.chaos.run import Report, discounted, run
 
 SEED_VARIABLE = "CHAOS_SEED"
 SEEDS = (4, *map(int, os.environ.get(SEED_VARIABLE, "").split()))
-PAYMENTS = int(os.environ.get("CHAOS_PAYMENTS", "200"))
+PAYMENTS = int(os.environ.get("CHAOS_PAYMENTS", "190"))
 KILLS = 16
 RESTORES = 1
+# How many payments follow routing in its last step.
+MOST = SHARES["FULL"]
 
 
 def charged_after_review(report: Report) -> set[str]:
@@ -45,3 +48,10 @@ async def test_exactly_one_charge(seed: int, tmp_path: Path) -> None:
     assert report.reviews["approved"]
     # What was approved went on: its money was taken.
     assert charged_after_review(report)
+    intelligence = report.evidence.intelligence
+    # Payments followed routing in its last step, and foresight acted on what it saw. How many were
+    # led elsewhere is chance.
+    assert any(made.share == MOST and made.arm == "ROUTED" for made in intelligence.decided)
+    assert any(alarm.acted for alarm in intelligence.alarms)
+    assert discounted(report.evidence)
+    assert intelligence.learnt

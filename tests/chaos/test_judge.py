@@ -62,6 +62,8 @@ GOOD = OutcomeLookup(
         Post("/v1/payment_intents", "op_1-1", "a", "acct_1"),
         Post("/v1/payment_intents", "op_1-1", "a", "acct_1"),
         Post("/v1/refunds", "op_2-1", "b", "acct_1"),
+        # Nobody looked at one that came during an outage.
+        Post("/v1/refunds", "op_2-1", "b", "", status=503, acted=False),
     ),
     acknowledged_events=frozenset({"evt_1"}),
     stored_events=frozenset({"evt_1", "evt_2"}),
@@ -239,6 +241,10 @@ FAULTS: dict[str, tuple[str, OutcomeLookup]] = {
     "a key for two endpoints": (
         "key",
         replace(GOOD, posts=(GOOD.posts[0], replace(GOOD.posts[0], path="/v1/refunds"))),
+    ),
+    "a key in two corridors": (
+        "key in two corridors",
+        replace(GOOD, posts=(*GOOD.posts, replace(GOOD.posts[0], account="acct_2"))),
     ),
     "acknowledged and lost": (
         "webhook",

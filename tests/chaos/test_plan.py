@@ -1,6 +1,15 @@
 """A plan is a function of its seed, and has some of everything."""
 
-from tests.chaos.drawing import CARDS, RESTORED, RESTORES, SAVED, VICTIMS, draw_plan
+from tests.chaos.drawing import (
+    CARDS,
+    DEGRADATIONS,
+    RESTORED,
+    RESTORES,
+    SAVED,
+    VICTIMS,
+    draw_plan,
+)
+from tests.chaos.plan import CORRIDORS
 
 PAYMENTS = 500
 KILLS = 40
@@ -46,10 +55,32 @@ def test_there_is_some_of_everything() -> None:
     assert {kill.steps is None for kill in plan.kills} == {True, False}
     assert {trouble.kind for trouble in plan.troubles} == {
         *("fault", "outage", "webhook_fault", "forgery", "jump", "closure", "payout", "half_open"),
-        *("holds", "stranger", "freeze"),
+        *("holds", "stranger", "freeze", "degradation"),
     }
     actions = {step.action for planned in plan.payments for step in planned.steps}
     assert actions == {
         *("authenticate", "fail_authentication", "confirm", "capture", "cancel", "refund"),
         *("win_dispute", "lose_dispute", "come_back"),
     }
+
+
+def test_each_corridor_degrades_in_each_way_in_some_plan() -> None:
+    plans = [draw_plan(seed, PAYMENTS, 0) for seed in range(20)]
+    drawn = [
+        trouble.detail
+        for plan in plans
+        for trouble in plan.troubles
+        if trouble.kind == "degradation"
+    ]
+    found = {(detail["corridor"], detail["how"]) for detail in drawn}
+    assert found == {(corridor, how) for corridor in CORRIDORS for how in DEGRADATIONS}
+
+
+def test_a_payment_may_use_what_client_and_operators_let_it() -> None:
+    payments = draw_plan(7, PAYMENTS, 0).payments
+    assert {planned.may_use for planned in payments} == {
+        ("default",), ("backup",), ("default", "backup"), ("backup", "default")
+    }  # fmt: skip
+    yen = [planned for planned in payments if planned.currency == "JPY"]
+    assert {planned.may_use for planned in yen} == {("default",)}
+    assert {planned.may_use[1:] for planned in payments if not planned.roams} == {()}

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
@@ -19,11 +18,12 @@ from runtime.errors import from_rpc_error
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.webhooks import sign
 from sandbox.twin_admin import TwinAdminError
-from tests.chaos.cluster import STRANGER, Cluster
+from tests.chaos.cluster import STRANGER
+from tests.chaos.degrading import degrade
+from tests.chaos.healing import Time
 from tests.chaos.holds import place
 from tests.chaos.plan import CORRIDORS, PARTS, Kill, Plan, Trouble
 from tests.chaos.progress import Progress
-from tests.chaos.twin import ChaosTwin
 from tests.e2e.test_half_open import HALF_A_HEAD
 
 MODE_TRIES = 40
@@ -46,14 +46,15 @@ class Troubles:
     of a certificate without rights that were looked at, `turned_away` is how many were not; `held`
     is how many holds were placed to fall due together."""
 
-    def __init__(self, cluster: Cluster, twin: ChaosTwin, plan: Plan, progress: Progress) -> None:
+    def __init__(self, time: Time, plan: Plan, progress: Progress) -> None:
         self.counts: Counter[str] = Counter()
         self.accepted_forgeries: list[str] = []
         self.let_in: list[str] = []
         self.turned_away = 0
         self.held = 0
-        self._cluster = cluster
-        self._twin = twin
+        self._time = time
+        self._cluster = time.cluster
+        self._twin = time.twin
         self._plan = plan
         self._progress = progress
 
@@ -95,14 +96,16 @@ class Troubles:
                 await self._twin.clear_webhook_fault(fault)
             case "jump":
                 offset = timedelta(milliseconds=detail["offset_ms"])
-                self._cluster.jump(detail["victim"], offset)
+                self._time.jump(detail["victim"], offset)
                 await self._until_over(trouble)
-                self._cluster.jump(detail["victim"], timedelta(0))
+                self._time.jump(detail["victim"], timedelta(0))
             case "closure":
                 corridor, when = detail["corridor"], f"{trouble.at_payment}-{trouble.until_payment}"
                 await self._set_mode(corridor, MODES[detail["mode"]], f"close-{when}")
                 await self._until_over(trouble)
                 await self._set_mode(corridor, corridor_pb2.CORRIDOR_MODE_OPEN, f"open-{when}")
+            case "degradation":
+                await degrade(trouble, self._time, self._progress, self._until)
             case "freeze":
                 await self._cluster.freeze(detail["service"], trouble.longest_ms / 1_000)
             case "payout":
@@ -119,7 +122,8 @@ class Troubles:
                         task.cancel()
             case "holds":
                 async with self._cluster.channel("ledger") as channel:
-                    self.held += await place(channel, f"holds-{trouble.at_payment}")
+                    now = self._time.now()
+                    self.held += await place(channel, f"holds-{trouble.at_payment}", now)
             case "stranger":
                 service = detail["service"]
                 async with (
@@ -137,9 +141,12 @@ class Troubles:
                 await self._forge(detail["how"], detail["gateway"], detail["event_type"])
 
     async def _until_over(self, trouble: Trouble) -> None:
+        await self._until(trouble.until_payment, timedelta(milliseconds=trouble.longest_ms))
+
+    async def _until(self, payment: int, longest: timedelta) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(trouble.longest_ms / 1_000):
-                await self._progress.reached(trouble.until_payment)
+            async with asyncio.timeout(longest.total_seconds()):
+                await self._progress.reached(payment)
 
     async def _pay_out(self, trouble: Trouble) -> None:
         """What Stripe pays to the bank of what is available, if anything is; it may come back."""
@@ -221,19 +228,20 @@ class Troubles:
         intents = books[DEFAULT_ACCOUNT.name]["payment_intents"]
         if not intents:
             return
+        now = self._time.now()
         intent = dict(intents[-1], status=event_type.partition(".")[2])
         body = json.dumps(
             {
                 "id": f"evt_forged{how.replace('_', '')}{self._progress.begun}",
                 "object": "event",
                 "type": event_type,
-                "created": int(time.time()),
+                "created": int(now.timestamp()),
                 "livemode": False,
                 "data": {"object": intent},
             }
         )
         url = f"http://{self._cluster.gateway_http[gateway]}/webhooks/stripe/{DEFAULT_ACCOUNT.name}"
-        headers = _forged_headers(how, body)
+        headers = _forged_headers(how, body, int(now.timestamp()))
         try:
             async with (
                 aiohttp.ClientSession() as session,
@@ -246,8 +254,7 @@ class Troubles:
             self.counts["forgery unheard"] += 1
 
 
-def _forged_headers(how: str, body: str) -> dict[str, str]:
-    now = int(time.time())
+def _forged_headers(how: str, body: str, now: int) -> dict[str, str]:
     secret, moment = {
         "unsigned": ("", 0),
         "wrong_secret": ("whsec_guessed", now),
