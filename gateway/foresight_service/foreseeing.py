@@ -129,6 +129,7 @@ class Foreseeing:
             log.warning(
                 "foresight_alarm",
                 corridor=corridor,
+                change=None if incident.telling is None else incident.telling.change.value,
                 state=incident.state.value,
                 raise_minute=incident.raise_minute,
                 lead_minutes=incident.lead_minutes,
@@ -162,7 +163,7 @@ class Foreseeing:
                 course.goes_on(seen, self._terms)
         for incident in course.incidents:
             await store.write_incident(
-                connection, corridor, incident, is_incident=self._terms.bounds.incidents
+                connection, corridor, incident, now, is_incident=self._terms.bounds.incidents
             )
         if course.minutes:
             await store.add_minutes(connection, corridor, course.minutes)
@@ -199,7 +200,9 @@ class Foreseeing:
                 return Standing(corridor, alarm, posture, incident), ()
         if incident is None:
             return Standing(), ()
-        return Standing(), [abandoned(incident, max(row.minute, incident.raise_minute))]
+        return Standing(), [
+            abandoned(incident, max(row.minute, incident.raise_minute), self._terms.bounds)
+        ]
 
 
 def end_of(minute: int) -> datetime:

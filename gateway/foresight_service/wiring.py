@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,6 +16,7 @@ from gateway.foresight_service.board import Discounts, NoDiscounts, PostureBoard
 from gateway.foresight_service.evidence import Evidence
 from gateway.foresight_service.foreseeing import Foreseeing
 from gateway.foresight_service.keeping import EvidenceKeeper
+from gateway.foresight_service.outgoing import IncidentFeed
 from gateway.foresight_service.service import ForesightServicer
 from gateway.foresight_service.store import CHANNEL, FEED, POSTURE_CHANNEL, ForesightStore
 from gateway.limits import Limits
@@ -41,6 +42,7 @@ class OpenForesight(Part):
     """What others need of foresight."""
 
     discounts: Discounts
+    webhook_feed: IncidentFeed = field(default_factory=IncidentFeed)
 
 
 def open_evidence(

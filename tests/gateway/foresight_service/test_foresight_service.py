@@ -92,7 +92,7 @@ async def test_minutes_are_made_of_what_the_gateway_sees(
 
 async def write(engine: AsyncEngine, incident: Incident, *, is_incident: bool = True) -> None:
     async with engine.begin() as connection:
-        await store.write_incident(connection, "default", incident, is_incident=is_incident)
+        await store.write_incident(connection, "default", incident, START, is_incident=is_incident)
         await number_changes(connection, store.FEED, START)
 
 
