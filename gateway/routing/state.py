@@ -8,7 +8,7 @@ whatever order they come.
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -73,6 +73,11 @@ class RoutingState:
         """One corridor and the common table in another state."""
         corridors = MappingProxyType({**self.corridors, name: corridor})
         return RoutingState(self.space_hash, self.time_s, common, corridors, learned)
+
+    def only_of(self, corridors: Collection[str]) -> "RoutingState":
+        """What is believed of these corridors alone."""
+        kept = {name: known for name, known in self.corridors.items() if name in corridors}
+        return replace(self, corridors=MappingProxyType(kept))
 
 
 def hash_of(space: FeatureSpace) -> str:
