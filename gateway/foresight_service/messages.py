@@ -49,8 +49,8 @@ def treatment_message(
     held: Held, now: datetime, probe_every_minutes: int | None
 ) -> pb.CorridorTreatment | None:
     """How a corridor is treated now; None if as usual."""
-    posture = held.at(now)
-    if now >= held.until:
+    posture = held.posture
+    if not held.holds(now):
         return None
     return pb.CorridorTreatment(
         discount=posture.discount,

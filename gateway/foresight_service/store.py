@@ -280,6 +280,25 @@ async def open_incident(connection: AsyncConnection, corridor: str) -> Incident 
     return None if row is None else incident_of(row)
 
 
+async def left_open(
+    connection: AsyncConnection, corridors: Sequence[str]
+) -> Sequence[tuple[str, Incident]]:
+    """The alarms that stand of other corridors than these, locked."""
+    statement = (
+        select(ALARM)
+        .where(ALARM.c.end_minute.is_(None), ALARM.c.corridor.not_in(corridors))
+        .order_by(ALARM.c.corridor)
+        .with_for_update(skip_locked=True)
+    )
+    return [(row.corridor, incident_of(row)) for row in await connection.execute(statement)]
+
+
+async def time(connection: AsyncConnection) -> datetime:
+    """The database's, which judges between processes' clocks."""
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
 async def write_incident(
     connection: AsyncConnection,
     corridor: str,

@@ -115,8 +115,9 @@ def test_what_was_foreseen_is_told() -> None:
 
 def told(*minutes: tuple[Forecast, Change], acts: bool = True) -> Iterator[tuple[str | None, int]]:
     """What each minute tells of an incident, and of which minute what was told last is."""
-    incident = None
+    incident: Incident | None = None
     for seen, change in minutes:
+        before: Incident | None
         before, incident = incident, follow(incident, change, seen, acts=acts)
         if incident is None:
             continue

@@ -219,7 +219,7 @@ async def test_to_who_may_not_watch_incidents_their_endpoints_are_not_there(
     rotate = pb.RotateWebhookSecretRequest(request_id=fresh(), endpoint_id=made.id)
     with called_by(OPERATOR):
         await servicer.RotateWebhookSecret(rotate, None)
-    named = {"request_id": fresh(), "endpoint_id": made.id}
+    named: dict[str, Any] = {"request_id": fresh(), "endpoint_id": made.id}
     calls: list[tuple[Any, Any]] = [
         (servicer.GetWebhookEndpoint, pb.GetWebhookEndpointRequest(endpoint_id=made.id)),
         (
