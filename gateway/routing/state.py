@@ -107,6 +107,27 @@ def _faded(state: RoutingState, space: FeatureSpace, now_s: float) -> RoutingSta
     )
 
 
+def not_ahead(state: RoutingState, now_s: float) -> RoutingState:
+    """The state without times that have yet to come: what a clock that was ahead has written would
+    neither fade nor end until then."""
+    latest = now_s + FADE_EVERY_S
+    times = [c.time_s for known in state.corridors.values() for c in known.health.chains.values()]
+    if max([state.time_s, *times]) <= latest:
+        return state
+    corridors = {
+        name: replace(known, health=_until(known.health, now_s))
+        for name, known in state.corridors.items()
+    }
+    return replace(state, time_s=min(state.time_s, now_s), corridors=MappingProxyType(corridors))
+
+
+def _until(health: Health, now_s: float) -> Health:
+    chains = {
+        key: chain._replace(time_s=min(chain.time_s, now_s)) for key, chain in health.chains.items()
+    }
+    return replace(health, chains=MappingProxyType(chains))
+
+
 def dump(state: RoutingState) -> bytes:
     """Canonical JSON: the same state is the same bytes."""
     data = {

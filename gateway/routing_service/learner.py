@@ -25,6 +25,7 @@ from gateway.routing.state import (
     dump,
     hash_of,
     load,
+    not_ahead,
 )
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.lessons import TRANSITIONS, Attempt, Learnt, learnt_of
@@ -181,6 +182,7 @@ class Learner:
     ) -> tuple[list[Learnt], RoutingState]:
         """The state after these events, with what was learnt, which is written down."""
         state = await self._in_force(connection, row.model_version, now)
+        state = not_ahead(state, now.timestamp())
         ids = {event.payment_id for event in events}
         waiting = await _undecided(connection, ids) if ids else {}
         learnt: list[Learnt] = []
