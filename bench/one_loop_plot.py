@@ -2,13 +2,16 @@
 and how many were harmed."""
 
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 from itertools import accumulate
 
 from bench.brown_out_plot import line, text
 from bench.one_loop_course import LIMIT_MS, SLOWER, Run
 from sandbox.stripe_twin.courses import Course
 
-WIDTH, HEIGHT, GAP, LEFT, TOP = 760, 130, 44, 60, 30
+WIDTH, HEIGHT, GAP, LEFT, TOP = 760, 130, 60, 60, 44
+# The title and the names of the curves stand above their frame, where no curve comes.
+TITLE_ABOVE, NAMES_ABOVE = 22, 7
 COLORS = ("#888888", "#1f77b4", "#9467bd", "#d95f02")
 TICKS = 4
 # Of an outage nobody wants to see more than that it is one.
@@ -75,10 +78,10 @@ def draw(runs: Sequence[Run], course: Course) -> str:
         y = TOP + number * (HEIGHT + GAP)
         parts += _row(title, most, curves, across, y)
         parts += _marks(foreseen, across, y)
-    bottom = TOP + len(rows) * (HEIGHT + GAP)
-    parts.append(text(LEFT + WIDTH, bottom - 22, f"{minutes} minutes", anchor="end"))
+    bottom = TOP + len(rows) * (HEIGHT + GAP) - GAP
+    parts.append(text(LEFT + WIDTH, bottom + 20, f"{minutes} minutes", anchor="end"))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 20} {bottom}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 20} {bottom + 30}" '
         f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>'
         + "\n".join(parts)
         + "</svg>\n"
@@ -91,15 +94,24 @@ def _row(
     yield (
         f'<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#999999"/>'
     )
-    yield text(LEFT, y - 6, title)
+    yield text(LEFT, y - TITLE_ABOVE, title)
+    yield _names([(name, color) for name, color, _ in curves], y - NAMES_ABOVE)
     for tick in range(TICKS + 1):
         height = y + HEIGHT * (1 - tick / TICKS)
         yield text(LEFT - 6, height + 4, f"{most * tick / TICKS:.3g}", anchor="end")
         yield line([(LEFT, height), (LEFT + WIDTH, height)], "#eeeeee")
-    for number, (name, color, points) in enumerate(curves):
+    for _, color, points in curves:
         placed = [(across(at), y + HEIGHT * (1 - min(value / most, 1.0))) for at, value in points]
         yield line(placed, color, 2)
-        yield text(LEFT + 8, y + 16 + 14 * number, name, color=color)
+
+
+def _names(curves: Sequence[tuple[str, str]], y: float) -> str:
+    """One text, so that whoever draws it puts each name after the one before."""
+    spans = "".join(
+        f'<tspan dx="{18 if number else 0}" fill="{color}">{escape(name)}</tspan>'
+        for number, (name, color) in enumerate(curves)
+    )
+    return f'<text x="{LEFT}" y="{y}" font-weight="bold">{spans}</text>'
 
 
 def _marks(run: Run, across: Place, y: float) -> Iterable[str]:

@@ -129,7 +129,14 @@ async def open_service(
             engine, stripe.client, merchants.store, operations, guard, clock
         )
         webhooks_out = open_webhooks_out(
-            settings, engine, request_ids, identity, payments.event_notifier, clock, limits
+            settings,
+            engine,
+            request_ids,
+            identity,
+            payments.event_notifier,
+            [foresight.webhook_feed],
+            clock,
+            limits,
         )
         parts: list[Part] = [stripe, restored, intake, corridors, operations, routing, payments]
         parts.append(merchants)

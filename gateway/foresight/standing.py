@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from gateway.foresight.actions import NEUTRAL, Act, Bounds, Posture, acts, posture
 from gateway.foresight.alarm import Alarm, AlarmTerms, watch
 from gateway.foresight.forecast import Corridor, Forecast, foresee
-from gateway.foresight.incident import Incident, follow
+from gateway.foresight.incident import Incident, follow, tell
 from gateway.foresight.model import Model
 from gateway.foresight.objective import Objective
 from gateway.foresight.signals import Minute
@@ -58,4 +58,6 @@ def step(
     if may_act:
         after = posture(alarm, forecast, terms.bounds, standing.posture)
         to_do = acts(standing.posture, after, alarm, seen.minute, terms.bounds)
+    if incident is not None:
+        incident = tell(standing.incident, incident, forecast, after, terms.bounds)
     return Standing(corridor, alarm, after, incident), forecast, to_do

@@ -6,7 +6,7 @@ said ends by itself when nobody says it anew.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Row
@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from gateway.foresight.actions import NEUTRAL, Posture
 from gateway.foresight.model import HORIZONS
 from gateway.foresight_service import telemetry
-from gateway.foresight_service.foreseeing import end_of
+from gateway.foresight_service.foreseeing import HOLD, end_of
 from gateway.foresight_service.store import ForesightStore
 from gateway.stripe_client.concurrency import ConcurrencyLimit
 from runtime.clock import Clock
@@ -40,6 +40,10 @@ class NoDiscounts:
         return 0.0
 
 
+# No leader whose clock goes as ours does says that a posture holds for longer than this.
+LONGEST_HOLD = HOLD + timedelta(minutes=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A posture and until when it holds."""
@@ -47,9 +51,14 @@ class Held:
     posture: Posture
     until: datetime
 
+    def holds(self, now: datetime) -> bool:
+        """Whether it does now. What a clock that was ahead has written does not hold until then:
+        nobody would say it anew."""
+        return timedelta(0) < self.until - now <= LONGEST_HOLD
+
     def at(self, now: datetime) -> Posture:
         """The posture to take now."""
-        return self.posture if now < self.until else NEUTRAL
+        return self.posture if self.holds(now) else NEUTRAL
 
 
 class PostureBoard:

@@ -31,6 +31,10 @@ MOST_LAG_SECONDS = 900.0
 # Minutes that wait for the database; what is older is let go.
 MAX_PENDING_MINUTES = 15
 
+# So many times the marks that are told are kept in a minute: a busy one has many more, and fifteen
+# minutes may wait for the database.
+MOST_MARKS = 4
+
 # https://docs.stripe.com/declines/codes
 FUNDS = frozenset(
     {"card_velocity_exceeded", "insufficient_funds", "withdrawal_count_limit_exceeded"}
@@ -121,7 +125,7 @@ class Evidence:
             bucket = bucket_of(seconds * 1_000)
             tally.latencies[bucket] = tally.latencies.get(bucket, 0) + 1
         if (changed := promised_by(call, verdict)) is not None:
-            tally.promised.add(mark_of(changed))
+            _keep(tally.promised, mark_of(changed), MOST_PROMISED)
 
     def webhook_stored(self, received: ReceivedEvent) -> None:
         """An event came in that had not come before."""
@@ -130,7 +134,7 @@ class Evidence:
         if event.corridor not in self._under_way or lag > MOST_LAG_SECONDS:
             return
         tally = self._tally(event.corridor)
-        tally.came.add(mark_of(event.object_id))
+        _keep(tally.came, mark_of(event.object_id), MOST_CAME)
         tally.webhooks += 1
         tally.webhook_lag_s += lag
 
@@ -181,6 +185,13 @@ class Evidence:
             found = _Minute({name: _Tally() for name in self._corridors})
             self._minutes[minute] = found
         return found
+
+
+def _keep(marks: set[int], mark: int, most: int) -> None:
+    """Adds a mark; of many only the smallest are kept, which are all that is told."""
+    marks.add(mark)
+    if len(marks) > MOST_MARKS * most:
+        marks.intersection_update(smallest(marks, most))
 
 
 def promised_by(call: Call, verdict: Verdict) -> str | None:

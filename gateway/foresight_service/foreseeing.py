@@ -14,9 +14,11 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.foresight.actions import Act, Posture
+from gateway.foresight.alarm import Alarm
 from gateway.foresight.codec import StateError, read_corridor, write_corridor
-from gateway.foresight.forecast import Forecast
+from gateway.foresight.forecast import Corridor, Forecast
 from gateway.foresight.incident import Incident, abandoned, told_of
+from gateway.foresight.reading import State
 from gateway.foresight.sighting import Sighting, SightingError, gap_share, merged, read_sighting
 from gateway.foresight.signals import Minute
 from gateway.foresight.standing import Standing, Terms, step
@@ -37,6 +39,8 @@ HOLD = timedelta(minutes=3)
 MINUTES_PER_ROUND = 60
 # Events have this many minutes to come after the call that promised them; some come before its end.
 EVENT_MINUTES = 2
+# A corridor that was read so far ahead of the time was read by a clock that was wrong.
+MOST_MINUTES_AHEAD = 5
 # For older minutes no probe is sent: it would say nothing of them.
 FRESH_MINUTES = 2
 
@@ -112,9 +116,20 @@ class Foreseeing:
         return more
 
     async def purge_round(self) -> bool:
-        """Deletes what is old; True if there may be more at once."""
+        """Deletes what is old, and closes incidents of corridors that nobody watches any more; True
+        if there may be more at once."""
+        now = self._clock.now()
         async with self._engine.begin() as connection:
-            return await store.purge(connection, self._clock.now()) == store.PURGE_BATCH
+            closed = []
+            for corridor, incident in await store.left_open(connection, self._corridors):
+                minute = max(int(now.timestamp()) // 60, incident.raise_minute)
+                over = abandoned(incident, minute, self._terms.bounds)
+                await store.write_incident(connection, corridor, over, now, is_incident=True)
+                closed.append((corridor, over))
+            deleted = await store.purge(connection, now)
+        for corridor, over in closed:
+            _tell(corridor, over)
+        return deleted == store.PURGE_BATCH
 
     async def _advance(self, corridor: str) -> bool:
         now = self._clock.now()
@@ -124,16 +139,7 @@ class Foreseeing:
         if read is None:
             return False
         for incident in read.incidents:
-            if not incident.state.is_open:
-                telemetry.ALARMS.labels(corridor, incident.state.value).inc()
-            log.warning(
-                "foresight_alarm",
-                corridor=corridor,
-                state=incident.state.value,
-                raise_minute=incident.raise_minute,
-                lead_minutes=incident.lead_minutes,
-                acted=incident.acted,
-            )
+            _tell(corridor, incident)
         if Act.PROBE in read.acts and until - read.last_minute < FRESH_MINUTES:
             # After the commit: no transaction stays open across a call to the outside.
             answered = await self._probe(corridor)
@@ -144,13 +150,15 @@ class Foreseeing:
         self, connection: AsyncConnection, corridor: str, until: int, now: datetime
     ) -> _Read | None:
         row = await store.claim(connection, corridor, now)
-        found = await store.sightings(connection, corridor, row.minute, until, MINUTES_PER_ROUND)
+        is_ahead = await _is_ahead(connection, row, until)
+        after = until - 1 if is_ahead else row.minute
+        found = await store.sightings(connection, corridor, after, until, MINUTES_PER_ROUND)
         if not found:
             return None
-        course = _Course(await self._begin(connection, row))
-        before_first = row.minute - EVENT_MINUTES - 1
+        course = _Course(await self._begin(connection, row, is_ahead=is_ahead))
+        before_first = after - EVENT_MINUTES - 1
         earlier = await store.sightings(
-            connection, corridor, before_first, row.minute, EVENT_MINUTES + 1
+            connection, corridor, before_first, after, EVENT_MINUTES + 1
         )
         known = {minute: _readable(contents) for minute, contents in (earlier | found).items()}
         # How long the queue is now says nothing of minutes that are long over.
@@ -162,7 +170,7 @@ class Foreseeing:
                 course.goes_on(seen, self._terms)
         for incident in course.incidents:
             await store.write_incident(
-                connection, corridor, incident, is_incident=self._terms.bounds.incidents
+                connection, corridor, incident, now, is_incident=self._terms.bounds.incidents
             )
         if course.minutes:
             await store.add_minutes(connection, corridor, course.minutes)
@@ -183,10 +191,12 @@ class Foreseeing:
         return _Read(len(found), last, course.acts, course.incidents)
 
     async def _begin(
-        self, connection: AsyncConnection, row: Row[Any]
+        self, connection: AsyncConnection, row: Row[Any], *, is_ahead: bool
     ) -> tuple[Standing, Sequence[Incident]]:
         """The standing that was written down. If what is remembered cannot be read, all is learnt
-        anew, and nobody knows what becomes of an incident that was open."""
+        anew, and nobody knows what becomes of an incident that was open. Of what was read by a
+        clock that was ahead, what is usual stays."""
+        standing = Standing()
         incident = await store.open_incident(connection, row.corridor)
         if row.memory:
             try:
@@ -195,11 +205,43 @@ class Foreseeing:
                 telemetry.UNREADABLE.labels(telemetry.MEMORY).inc()
                 log.error("foresight_memory_unreadable", corridor=row.corridor, reason=str(error))
             else:
-                posture = Posture(row.discount, row.concurrency_share, row.has_incident)
-                return Standing(corridor, alarm, posture, incident), ()
+                if incident is None and alarm.stands:
+                    # It was closed while nobody watched the corridor.
+                    alarm = Alarm()
+                if not is_ahead:
+                    posture = Posture(row.discount, row.concurrency_share, row.has_incident)
+                    return Standing(corridor, alarm, posture, incident), ()
+                log.warning("foresight_was_ahead", corridor=row.corridor, minute=row.minute)
+                standing = Standing(Corridor(State(usual=corridor.state.usual)))
         if incident is None:
-            return Standing(), ()
-        return Standing(), [abandoned(incident, max(row.minute, incident.raise_minute))]
+            return standing, ()
+        return standing, [
+            abandoned(incident, max(row.minute, incident.raise_minute), self._terms.bounds)
+        ]
+
+
+def _tell(corridor: str, incident: Incident) -> None:
+    if not incident.state.is_open:
+        telemetry.ALARMS.labels(corridor, incident.state.value).inc()
+    log.warning(
+        "foresight_alarm",
+        corridor=corridor,
+        change=None if incident.telling is None else incident.telling.change.value,
+        state=incident.state.value,
+        raise_minute=incident.raise_minute,
+        lead_minutes=incident.lead_minutes,
+        acted=incident.acted,
+    )
+
+
+async def _is_ahead(connection: AsyncConnection, row: Row[Any], until: int) -> bool:
+    """Whether the corridor was read further than time is, by our clock and by the database's: else
+    nothing would be foreseen until the time has come, and nobody would notice."""
+    last = until + MOST_MINUTES_AHEAD
+    if row.minute <= last:
+        return False
+    now = await store.time(connection)
+    return bool(row.minute > int(now.timestamp()) // 60 + MOST_MINUTES_AHEAD)
 
 
 def end_of(minute: int) -> datetime:

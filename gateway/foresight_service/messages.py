@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from gateway.foresight.incident import Incident
+from sqlalchemy import Row
+
+from gateway.foresight.actions import NEUTRAL
+from gateway.foresight.incident import Incident, Telling
 from gateway.foresight.model import HORIZONS
 from gateway.foresight.objective import Part
 from gateway.foresight.record import Figures
 from gateway.foresight_service.board import Held
-from gateway.foresight_service.foreseeing import end_of
+from gateway.foresight_service.foreseeing import HOLD, end_of
+from gateway.foresight_service.store import incident_of
 from gateway.payments.rendering import stamp
 from gateway.v1 import foresight_pb2 as pb
+from gateway.v1 import foresight_service_pb2 as service_pb
 
 PARTS = {
     Part.LATENCY.value: pb.OBJECTIVE_PART_LATENCY,
@@ -44,8 +49,8 @@ def treatment_message(
     held: Held, now: datetime, probe_every_minutes: int | None
 ) -> pb.CorridorTreatment | None:
     """How a corridor is treated now; None if as usual."""
-    posture = held.at(now)
-    if now >= held.until:
+    posture = held.posture
+    if not held.holds(now):
         return None
     return pb.CorridorTreatment(
         discount=posture.discount,
@@ -55,10 +60,25 @@ def treatment_message(
     )
 
 
+def incident_id(corridor: str, raise_minute: int) -> str:
+    """The id of the alarm of a corridor that was raised in a minute."""
+    return f"{corridor}-{raise_minute}"
+
+
+def change_message(row: Row[Any], epoch: int) -> service_pb.WatchIncidentsResponse:
+    """A change of the feed."""
+    return service_pb.WatchIncidentsResponse(
+        incident=incident_message(row.corridor, incident_of(row)),
+        epoch=epoch,
+        sequence=row.sequence,
+        record_time=stamp(row.record_time),
+    )
+
+
 def incident_message(corridor: str, incident: Incident) -> pb.Incident:
     """An incident as it stands."""
     return pb.Incident(
-        id=f"{corridor}-{incident.raise_minute}",
+        id=incident_id(corridor, incident.raise_minute),
         corridor=corridor,
         state=pb.IncidentState.Value(f"INCIDENT_STATE_{incident.state}"),
         raise_time=stamp(end_of(incident.raise_minute)),
@@ -67,6 +87,9 @@ def incident_message(corridor: str, incident: Incident) -> pb.Incident:
         breach_time=_end_of(incident.breach_minute),
         lead_minutes=incident.lead_minutes or 0,
         end_time=_end_of(incident.end_minute),
+        change=_change_of(incident),
+        latest=_latest(incident.telling),
+        treatment=_treatment(incident, incident.telling),
     )
 
 
@@ -88,6 +111,35 @@ def record_message(figures: Figures) -> pb.ForesightRecord:
         false_alarms_a_week=figures.false_a_week,
         random_warned_share=figures.random_warned,
         random_right_share=figures.random_right,
+    )
+
+
+def _change_of(incident: Incident) -> "pb.IncidentChange.ValueType":
+    if incident.telling is None:
+        return pb.INCIDENT_CHANGE_UNSPECIFIED
+    return pb.IncidentChange.Value(f"INCIDENT_CHANGE_{incident.telling.change}")
+
+
+def _latest(telling: Telling | None) -> pb.CorridorForecast | None:
+    if telling is None or not telling.foreseen:
+        return None
+    return forecast_message(telling.foreseen, telling.minute)
+
+
+def _treatment(incident: Incident, telling: Telling | None) -> pb.IncidentTreatment | None:
+    """What was done with the last change. Of one that was never acted upon nothing is undone."""
+    if telling is None:
+        return None
+    bounds, is_treated = telling.bounds, incident.acted and incident.state.is_open
+    posture = telling.posture if is_treated else NEUTRAL
+    undo_time = end_of(telling.minute) + (HOLD if is_treated else timedelta(0))
+    return pb.IncidentTreatment(
+        discount=posture.discount,
+        concurrency_share=posture.concurrency,
+        probe_every_minutes=(bounds.probe_every_minutes or 0) if is_treated else 0,
+        most_discount=bounds.most_discount,
+        least_concurrency_share=bounds.least_concurrency,
+        undo_time=stamp(undo_time) if incident.acted else None,
     )
 
 

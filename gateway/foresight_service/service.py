@@ -10,6 +10,7 @@ from gateway.foresight.record import figures
 from gateway.foresight_service.board import held_of
 from gateway.foresight_service.foreseeing import end_of
 from gateway.foresight_service.messages import (
+    change_message,
     forecast_message,
     incident_message,
     record_message,
@@ -90,12 +91,7 @@ class ForesightServicer(foresight_service_pb2_grpc.ForesightServiceServicer):
     ) -> AsyncIterator[pb.WatchIncidentsResponse]:
         cursor = Cursor(request.epoch, request.after_sequence)
         async for row, epoch in watch(self._store, self._notifier, cursor):
-            yield pb.WatchIncidentsResponse(
-                incident=incident_message(row.corridor, incident_of(row)),
-                epoch=epoch,
-                sequence=row.sequence,
-                record_time=stamp(row.record_time),
-            )
+            yield change_message(row, epoch)
 
     async def GetForesightRecord(
         self, request: pb.GetForesightRecordRequest, _context: Any

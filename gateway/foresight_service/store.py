@@ -1,5 +1,5 @@
-"""Sightings, minutes, how corridors stand, and alarms in the database. Migration 0041_foresight
-makes the tables."""
+"""Sightings, minutes, how corridors stand, and alarms in the database. Migrations
+0041_foresight and 0047_incident_events make the tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +32,7 @@ from gateway.foresight.actions import Posture
 from gateway.foresight.incident import Incident, IncidentState
 from gateway.foresight.sighting import Sighting, write_sighting
 from gateway.foresight.signals import Minute
+from gateway.foresight_service.tellings import read_telling, write_telling
 from gateway.numbering import ChangeReader, NumberedFeed
 from runtime.sql_files import sql_statement
 
@@ -88,11 +89,13 @@ ALARM = Table(
     Column("told", Text),
     Column("first_sequence", BigInteger),
     Column("sequence", BigInteger),
+    Column("telling", JSONB(none_as_null=True)),
 )
 CHANGE = Table(
     "foresight_change",
     metadata,
-    Column("sequence", BigInteger, primary_key=True),
+    Column("change_number", BigInteger, primary_key=True),
+    Column("sequence", BigInteger),
     Column("corridor", Text, nullable=False),
     Column("raise_minute", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
@@ -101,6 +104,7 @@ CHANGE = Table(
     Column("breach_minute", BigInteger),
     Column("end_minute", BigInteger),
     Column("record_time", DateTime(timezone=True), nullable=False),
+    Column("telling", JSONB(none_as_null=True)),
 )
 FEED = NumberedFeed(
     name="foresight",
@@ -186,6 +190,7 @@ def incident_of(row: Row[Any]) -> Incident:
         state=IncidentState(row.state),
         breach_minute=row.breach_minute,
         end_minute=row.end_minute,
+        telling=None if row.telling is None else read_telling(row.telling),
     )
 
 
@@ -275,28 +280,58 @@ async def open_incident(connection: AsyncConnection, corridor: str) -> Incident 
     return None if row is None else incident_of(row)
 
 
+async def left_open(
+    connection: AsyncConnection, corridors: Sequence[str]
+) -> Sequence[tuple[str, Incident]]:
+    """The alarms that stand of other corridors than these, locked."""
+    statement = (
+        select(ALARM)
+        .where(ALARM.c.end_minute.is_(None), ALARM.c.corridor.not_in(corridors))
+        .order_by(ALARM.c.corridor)
+        .with_for_update(skip_locked=True)
+    )
+    return [(row.corridor, incident_of(row)) for row in await connection.execute(statement)]
+
+
+async def time(connection: AsyncConnection) -> datetime:
+    """The database's, which judges between processes' clocks."""
+    now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
 async def write_incident(
-    connection: AsyncConnection, corridor: str, incident: Incident, *, is_incident: bool
+    connection: AsyncConnection,
+    corridor: str,
+    incident: Incident,
+    now: datetime,
+    *,
+    is_incident: bool,
 ) -> None:
-    """Writes an alarm down as it stands; whether it is shown is said when it is raised."""
-    changing = {
+    """Writes an alarm down as it stands, and its change with it; whether it is shown is said when
+    it is raised."""
+    told = None if incident.telling is None else write_telling(incident.telling)
+    standing = {
         "state": incident.state.value,
         "acted": incident.acted,
         "breach_minute": incident.breach_minute,
         "end_minute": incident.end_minute,
+        "telling": told,
     }
-    made = {
+    known = {
         "corridor": corridor,
         "raise_minute": incident.raise_minute,
         "foreseen": dict(incident.foreseen),
-        "is_incident": is_incident,
     }
-    statement = insert(ALARM).values(**made, **changing)
-    await connection.execute(
+    # Nobody has to look for what has changed: it is written here.
+    changing = {**standing, "told": incident.state.value}
+    statement = insert(ALARM).values(**known, **changing, is_incident=is_incident)
+    shown = await connection.execute(
         statement.on_conflict_do_update(
             index_elements=[ALARM.c.corridor, ALARM.c.raise_minute], set_=changing
-        )
+        ).returning(ALARM.c.is_incident)
     )
+    if shown.scalar_one():
+        await connection.execute(insert(CHANGE), [{**known, **standing, "record_time": now}])
 
 
 async def write_standing(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,6 +16,7 @@ from gateway.foresight_service.board import Discounts, NoDiscounts, PostureBoard
 from gateway.foresight_service.evidence import Evidence
 from gateway.foresight_service.foreseeing import Foreseeing
 from gateway.foresight_service.keeping import EvidenceKeeper
+from gateway.foresight_service.outgoing import IncidentFeed
 from gateway.foresight_service.service import ForesightServicer
 from gateway.foresight_service.store import CHANNEL, FEED, POSTURE_CHANNEL, ForesightStore
 from gateway.limits import Limits
@@ -41,6 +42,7 @@ class OpenForesight(Part):
     """What others need of foresight."""
 
     discounts: Discounts
+    webhook_feed: IncidentFeed = field(default_factory=IncidentFeed)
 
 
 def open_evidence(
@@ -69,22 +71,29 @@ def open_foresight(
     terms = terms_of(settings)
     servicer = ForesightServicer(store, notifier, corridors, terms.bounds, clock)
     served = (registered(foresight_service_pb2, foresight_service_pb2_grpc, servicer),)
+    numbering = Numbering(engine, FEED, gate, clock).loop()
+    probe, rest = prober(stripe.client), of_loops.foresight_rest_seconds
     if evidence is None:
+        # What was foreseen before is deleted in time, and what stood is closed.
+        _, purge = Foreseeing(engine, probe, (), terms, clock, rest).loops()
         return OpenForesight(
-            services=served, notifiers={CHANNEL: notifier}, discounts=NoDiscounts()
+            services=served,
+            notifiers={CHANNEL: notifier},
+            worker_loops=(numbering,),
+            leader_tasks=(purge,),
+            discounts=NoDiscounts(),
         )
     limits = {name: stripe.calls.corridor_client(name).concurrency for name in corridors}
     board = PostureBoard(store, limits, clock)
     keeper = EvidenceKeeper(
         engine, evidence, replica_name(), rest_seconds=of_loops.sighting_rest_seconds
     )
-    probe, rest = prober(stripe.client), of_loops.foresight_rest_seconds
     foreseeing = Foreseeing(engine, probe, corridors, terms, clock, rest)
     return OpenForesight(
         services=served,
         notifiers={CHANNEL: notifier, POSTURE_CHANNEL: board.notifier},
         loops=(keeper.loop(), board.loop()),
-        worker_loops=(Numbering(engine, FEED, gate, clock).loop(),),
+        worker_loops=(numbering,),
         leader_tasks=foreseeing.loops(),
         discounts=board,
     )

@@ -8,7 +8,7 @@ whatever order they come.
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -74,6 +74,11 @@ class RoutingState:
         corridors = MappingProxyType({**self.corridors, name: corridor})
         return RoutingState(self.space_hash, self.time_s, common, corridors, learned)
 
+    def only_of(self, corridors: Collection[str]) -> "RoutingState":
+        """What is believed of these corridors alone."""
+        kept = {name: known for name, known in self.corridors.items() if name in corridors}
+        return replace(self, corridors=MappingProxyType(kept))
+
 
 def hash_of(space: FeatureSpace) -> str:
     """Names a feature space: tables of one are not for another."""
@@ -100,6 +105,27 @@ def _faded(state: RoutingState, space: FeatureSpace, now_s: float) -> RoutingSta
             {name: replace(c, own=fade(c.own, own)) for name, c in state.corridors.items()}
         ),
     )
+
+
+def not_ahead(state: RoutingState, now_s: float) -> RoutingState:
+    """The state without times that have yet to come: what a clock that was ahead has written would
+    neither fade nor end until then."""
+    latest = now_s + FADE_EVERY_S
+    times = [c.time_s for known in state.corridors.values() for c in known.health.chains.values()]
+    if max([state.time_s, *times]) <= latest:
+        return state
+    corridors = {
+        name: replace(known, health=_until(known.health, now_s))
+        for name, known in state.corridors.items()
+    }
+    return replace(state, time_s=min(state.time_s, now_s), corridors=MappingProxyType(corridors))
+
+
+def _until(health: Health, now_s: float) -> Health:
+    chains = {
+        key: chain._replace(time_s=min(chain.time_s, now_s)) for key, chain in health.chains.items()
+    }
+    return replace(health, chains=MappingProxyType(chains))
 
 
 def dump(state: RoutingState) -> bytes:

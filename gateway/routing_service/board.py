@@ -15,7 +15,8 @@ from runtime.clock import Clock
 from runtime.logs import get_logger
 from runtime.loops import Loop
 
-# A model is stale when the learner was not up to date for so long.
+# A model is stale when the learner was not up to date for so long. One of which a clock that was
+# ahead says that it will be is no fresher: nobody would notice that the learner has stopped.
 STALE_AFTER = timedelta(minutes=2)
 
 log = get_logger(__name__)
@@ -47,7 +48,7 @@ class ModelBoard:
         """Why nothing can be decided by the model; None if it can."""
         if self.known is None:
             return FallBack.NO_MODEL
-        if self._clock.now() - self.known.round_time > STALE_AFTER:
+        if abs(self._clock.now() - self.known.round_time) > STALE_AFTER:
             return FallBack.STALE
         return None
 

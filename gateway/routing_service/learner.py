@@ -17,9 +17,19 @@ from gateway.limits import LIMITS
 from gateway.operations.gate import Gate
 from gateway.payments.store.events import StoredEvent, events_after, newest_sequence
 from gateway.routing.decision import Policy, learn_from
-from gateway.routing.state import RoutingState, StateError, content_hash, dump, load
+from gateway.routing.state import (
+    MAX_CORRIDORS,
+    RoutingState,
+    StateError,
+    content_hash,
+    dump,
+    hash_of,
+    load,
+    not_ahead,
+)
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.lessons import TRANSITIONS, Attempt, Learnt, learnt_of
+from gateway.routing_service.record import features_hash
 from gateway.routing_service.steps import (
     MIN_ARM_OUTCOMES,
     Arm,
@@ -32,6 +42,7 @@ from gateway.routing_service.steps import (
 from gateway.routing_service.terms import SPACE, RoutingTerms
 from gateway.v1 import payment_pb2
 from runtime.clock import Clock
+from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop
 
@@ -85,6 +96,8 @@ class Learner:
         self._margin = terms.fall_back_margin
         # Lessons move what all merchants share: aims and exploration have no part in it.
         self._policy = Policy(space=SPACE)
+        self._space_hash = hash_of(SPACE)
+        self._items = Items("payments to learn from")
         self._corridors = corridors
         self._clock = clock
         self._rest_seconds = rest_seconds
@@ -112,14 +125,18 @@ class Learner:
             if learnt:
                 version = await self._publish(connection, state, now)
             sequence = events[-1].sequence if events else row.sequence
+            up_to = now
+            if len(events) == MAX_EVENTS:
+                # There may be more: what came after these is not known yet.
+                up_to = min(now, events[-1].record_time)
             await store.move_learner(
-                connection, sequence=sequence, model_version=version, round_time=now
+                connection, sequence=sequence, model_version=version, round_time=up_to
             )
             undone = await self._fall_back(connection, state, version, now)
             pruned = await store.prune(connection, now)
         # Only what was committed is known.
         self._state, self._version = state, version
-        telemetry.ROUND_TIME.set(now.timestamp())
+        telemetry.ROUND_TIME.set(up_to.timestamp())
         for each in learnt:
             telemetry.LESSONS.labels(each.attribution.cause.value).inc()
         if undone:
@@ -165,32 +182,49 @@ class Learner:
     ) -> tuple[list[Learnt], RoutingState]:
         """The state after these events, with what was learnt, which is written down."""
         state = await self._in_force(connection, row.model_version, now)
+        state = not_ahead(state, now.timestamp())
         ids = {event.payment_id for event in events}
         waiting = await _undecided(connection, ids) if ids else {}
         learnt: list[Learnt] = []
         outcomes = []
         for event in events:
-            for choice in tuple(waiting.get(event.payment_id, ())):
-                found = learnt_of(
-                    event.transition,
-                    payment_pb2.Payment.FromString(event.snapshot),
-                    choice.row,
-                    choice.attempt,
-                    event.record_time,
-                    now,
-                    choice.hop,
-                )
-                if found is None:
-                    continue
-                waiting[event.payment_id].remove(choice)
-                for lesson in found.lessons:
-                    state = learn_from(self._policy, state, lesson, now_s=now.timestamp())
-                learnt.append(found)
-                outcomes.append(_outcome(choice, found, now))
-                # A lesson takes about a millisecond; callers come in between.
-                await asyncio.sleep(0)
+            choices = tuple(waiting.get(event.payment_id, ()))
+            if not choices:
+                continue
+            with self._items.kept_apart(event.payment_id):
+                payment = payment_pb2.Payment.FromString(event.snapshot)
+                for choice in choices:
+                    found = learnt_of(
+                        event.transition,
+                        payment,
+                        choice.row,
+                        choice.attempt,
+                        event.record_time,
+                        now,
+                        choice.hop,
+                    )
+                    if found is None:
+                        continue
+                    state = self._taught(state, choice.row, found, now)
+                    waiting[event.payment_id].remove(choice)
+                    learnt.append(found)
+                    outcomes.append(_outcome(choice, found, now))
+            # A lesson takes about a millisecond; callers come in between.
+            await asyncio.sleep(0)
         await store.add_outcomes(connection, outcomes)
         return learnt, state
+
+    def _taught(self, state: RoutingState, row: Any, found: Learnt, now: datetime) -> RoutingState:
+        """The state after what was found. What a release with other features has decided teaches
+        nothing: its buckets are not these."""
+        if features_hash(self._space_hash, row.slots) != row.features_hash:
+            return state
+        for lesson in found.lessons:
+            state = learn_from(self._policy, state, lesson, now_s=now.timestamp())
+        if len(state.corridors) > MAX_CORRIDORS:
+            # Corridors that were renamed or removed, and a model with more could not be read.
+            state = state.only_of(self._corridors)
+        return state
 
     async def _fall_back(
         self, connection: AsyncConnection, state: RoutingState, version: str, now: datetime

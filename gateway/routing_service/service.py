@@ -134,6 +134,8 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         until = now
         if request.HasField("end_time"):
             until = min(until, request.end_time.ToDatetime(tzinfo=UTC))
+        # Of before nothing is kept, and there is no time a week before the first.
+        until = max(until, now - KEEP_DECISIONS)
         since = until - EVALUATED_WINDOW
         if request.HasField("start_time"):
             since = request.start_time.ToDatetime(tzinfo=UTC)

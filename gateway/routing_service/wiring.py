@@ -11,7 +11,7 @@ from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.payments.domain.routing import Router
 from gateway.payments.store.history import PastPayments
-from gateway.routing_service import telemetry
+from gateway.routing_service import store, telemetry
 from gateway.routing_service.board import ModelBoard
 from gateway.routing_service.chooser import Chooser
 from gateway.routing_service.learner import Learner
@@ -21,7 +21,10 @@ from gateway.stripe_client.client import StripeClient
 from gateway.v1 import routing_service_pb2, routing_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.idempotency import RequestIds
+from runtime.loops import Loop
 from runtime.server import registered
+
+PRUNE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,16 @@ class OpenRouting(Part):
     """What payments ask; None where the operators' rules alone count."""
 
     router: Router | None = None
+
+
+def pruning(engine: AsyncEngine, clock: Clock) -> Loop:
+    """Deletes what was kept long enough where nobody learns, who does it otherwise."""
+
+    async def round_() -> bool:
+        async with engine.begin() as connection:
+            return await store.prune(connection, clock.now()) == store.PRUNE_BATCH
+
+    return Loop("routing purge", round_, poll_seconds=PRUNE_SECONDS)
 
 
 async def open_routing(
@@ -48,7 +61,8 @@ async def open_routing(
     servicer = RoutingServicer(engine, mode, terms, request_ids, clock)
     served = (registered(routing_service_pb2, routing_service_pb2_grpc, servicer),)
     if mode is Mode.OFF:
-        return OpenRouting(services=served)
+        # What was decided before is deleted in time.
+        return OpenRouting(services=served, leader_tasks=(pruning(engine, clock),))
     telemetry.labels_known()
     rest = limits.routing_rest_seconds
     board = ModelBoard(engine, clock, rest)

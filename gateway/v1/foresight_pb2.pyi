@@ -84,6 +84,44 @@ INCIDENT_STATE_ABANDONED: IncidentState.ValueType  # 5
 """What was remembered of the corridor could not be read any more: nobody knows what came."""
 Global___IncidentState: _TypeAlias = IncidentState  # noqa: Y015
 
+class _IncidentChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IncidentChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IncidentChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INCIDENT_CHANGE_UNSPECIFIED: _IncidentChange.ValueType  # 0
+    """Of changes that a release before has written."""
+    INCIDENT_CHANGE_OPENED: _IncidentChange.ValueType  # 1
+    """The alarm was raised."""
+    INCIDENT_CHANGE_UPDATED: _IncidentChange.ValueType  # 2
+    """Something else is foreseen than was told last: one of the probabilities has moved by 0.2 or more, or the expected
+    time of the breach by 10 minutes or more, at least 5 minutes after the change before. Or something may be done
+    about it from now on.
+    """
+    INCIDENT_CHANGE_BROKEN: _IncidentChange.ValueType  # 3
+    """The objective broke while the alarm stood. One that was broken when the alarm was raised is OPENED only."""
+    INCIDENT_CHANGE_CLOSED: _IncidentChange.ValueType  # 4
+    """The alarm is over; `state` says how."""
+
+class IncidentChange(_IncidentChange, metaclass=_IncidentChangeEnumTypeWrapper):
+    """IncidentChange is what has changed of an incident."""
+
+INCIDENT_CHANGE_UNSPECIFIED: IncidentChange.ValueType  # 0
+"""Of changes that a release before has written."""
+INCIDENT_CHANGE_OPENED: IncidentChange.ValueType  # 1
+"""The alarm was raised."""
+INCIDENT_CHANGE_UPDATED: IncidentChange.ValueType  # 2
+"""Something else is foreseen than was told last: one of the probabilities has moved by 0.2 or more, or the expected
+time of the breach by 10 minutes or more, at least 5 minutes after the change before. Or something may be done
+about it from now on.
+"""
+INCIDENT_CHANGE_BROKEN: IncidentChange.ValueType  # 3
+"""The objective broke while the alarm stood. One that was broken when the alarm was raised is OPENED only."""
+INCIDENT_CHANGE_CLOSED: IncidentChange.ValueType  # 4
+"""The alarm is over; `state` says how."""
+Global___IncidentChange: _TypeAlias = IncidentChange  # noqa: Y015
+
 @_typing.final
 class BreachProbability(_message.Message):
     """BreachProbability says how likely the objective is broken within a time."""
@@ -235,6 +273,52 @@ class CorridorTreatment(_message.Message):
 Global___CorridorTreatment: _TypeAlias = CorridorTreatment  # noqa: Y015
 
 @_typing.final
+class IncidentTreatment(_message.Message):
+    """IncidentTreatment is what is done about an incident, how far operators allow that, and when it is undone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISCOUNT_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_SHARE_FIELD_NUMBER: _builtins.int
+    PROBE_EVERY_MINUTES_FIELD_NUMBER: _builtins.int
+    MOST_DISCOUNT_FIELD_NUMBER: _builtins.int
+    LEAST_CONCURRENCY_SHARE_FIELD_NUMBER: _builtins.int
+    UNDO_TIME_FIELD_NUMBER: _builtins.int
+    discount: _builtins.float
+    """What routing takes off the corridor, if routing decides: 0 for nothing, to `most_discount`."""
+    concurrency_share: _builtins.float
+    """The share of the corridor's concurrency that is used: 1 for all, down to `least_concurrency_share`."""
+    probe_every_minutes: _builtins.int
+    """How often a request is sent to see how it is, in minutes; 0 for never."""
+    most_discount: _builtins.float
+    """The bound of `discount` that operators have set."""
+    least_concurrency_share: _builtins.float
+    """The bound of `concurrency_share` that operators have set."""
+    @_builtins.property
+    def undo_time(self) -> _timestamp_pb2.Timestamp:
+        """While the alarm stands, when all of it is undone at the latest unless it is said anew, which happens each minute
+        and is told by GetForecast; of one that is closed, when it was undone. Not set if nothing was done.
+        """
+
+    def __init__(
+        self,
+        *,
+        discount: _builtins.float = ...,
+        concurrency_share: _builtins.float = ...,
+        probe_every_minutes: _builtins.int = ...,
+        most_discount: _builtins.float = ...,
+        least_concurrency_share: _builtins.float = ...,
+        undo_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["undo_time", b"undo_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency_share", b"concurrency_share", "discount", b"discount", "least_concurrency_share", b"least_concurrency_share", "most_discount", b"most_discount", "probe_every_minutes", b"probe_every_minutes", "undo_time", b"undo_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentTreatment: _TypeAlias = IncidentTreatment  # noqa: Y015
+
+@_typing.final
 class Incident(_message.Message):
     """Incident is an alarm of a corridor, what it foresaw, and what came."""
 
@@ -249,6 +333,9 @@ class Incident(_message.Message):
     BREACH_TIME_FIELD_NUMBER: _builtins.int
     LEAD_MINUTES_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    TREATMENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The Stripe account and the minute, such as "eu-29654321"."""
     corridor: _builtins.str
@@ -259,6 +346,8 @@ class Incident(_message.Message):
     """Whether the corridor was treated otherwise. It is not before enough has been learnt of it."""
     lead_minutes: _builtins.int
     """How many minutes before that the alarm was raised; 0 if the breach raised it, or did not come."""
+    change: Global___IncidentChange.ValueType
+    """What has changed last, or with this change of the stream."""
     @_builtins.property
     def raise_time(self) -> _timestamp_pb2.Timestamp:
         """When the alarm was raised."""
@@ -275,6 +364,14 @@ class Incident(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the alarm was over. Not set while it stands."""
 
+    @_builtins.property
+    def latest(self) -> Global___CorridorForecast:
+        """What was foreseen in the minute of that change. Not set of ABANDONED ones, nor of changes of a release before."""
+
+    @_builtins.property
+    def treatment(self) -> Global___IncidentTreatment:
+        """What was done about it then. Not set of changes of a release before."""
+
     def __init__(
         self,
         *,
@@ -287,10 +384,13 @@ class Incident(_message.Message):
         breach_time: _timestamp_pb2.Timestamp | None = ...,
         lead_minutes: _builtins.int = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        change: Global___IncidentChange.ValueType = ...,
+        latest: Global___CorridorForecast | None = ...,
+        treatment: Global___IncidentTreatment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "end_time", b"end_time", "foreseen", b"foreseen", "raise_time", b"raise_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breach_time", b"breach_time", "end_time", b"end_time", "foreseen", b"foreseen", "latest", b"latest", "raise_time", b"raise_time", "treatment", b"treatment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acted", b"acted", "breach_time", b"breach_time", "corridor", b"corridor", "end_time", b"end_time", "foreseen", b"foreseen", "id", b"id", "lead_minutes", b"lead_minutes", "raise_time", b"raise_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acted", b"acted", "breach_time", b"breach_time", "change", b"change", "corridor", b"corridor", "end_time", b"end_time", "foreseen", b"foreseen", "id", b"id", "latest", b"latest", "lead_minutes", b"lead_minutes", "raise_time", b"raise_time", "state", b"state", "treatment", b"treatment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -78,8 +78,9 @@ class ForesightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchIncidents(self, request, context):
-        """WatchIncidents streams incidents as they are opened, as the objective breaks, and as they are closed: gapless,
-        at least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+        """WatchIncidents streams incidents as they are opened, as what is foreseen moves, as the objective breaks, and as they
+        are closed: each change once under its sequence, gapless, read at least once, those of one in their order.
+        Endpoints of WebhookEndpointService with the feed INCIDENTS are sent the same. The stream stays open until the caller ends it. A cursor of
         changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -40,8 +40,9 @@ class ForesightServiceStub:
     ListIncidents: _grpc.UnaryUnaryMultiCallable[_foresight_service_pb2.ListIncidentsRequest, _foresight_service_pb2.ListIncidentsResponse]
     """ListIncidents lists incidents in the order in which they were first told of."""
     WatchIncidents: _grpc.UnaryStreamMultiCallable[_foresight_service_pb2.WatchIncidentsRequest, _foresight_service_pb2.WatchIncidentsResponse]
-    """WatchIncidents streams incidents as they are opened, as the objective breaks, and as they are closed: gapless,
-    at least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+    """WatchIncidents streams incidents as they are opened, as what is foreseen moves, as the objective breaks, and as they
+    are closed: each change once under its sequence, gapless, read at least once, those of one in their order.
+    Endpoints of WebhookEndpointService with the feed INCIDENTS are sent the same. The stream stays open until the caller ends it. A cursor of
     changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
     """
     GetForesightRecord: _grpc.UnaryUnaryMultiCallable[_foresight_service_pb2.GetForesightRecordRequest, _foresight_service_pb2.GetForesightRecordResponse]
@@ -59,8 +60,9 @@ class ForesightServiceAsyncStub(ForesightServiceStub):
     ListIncidents: _aio.UnaryUnaryMultiCallable[_foresight_service_pb2.ListIncidentsRequest, _foresight_service_pb2.ListIncidentsResponse]  # type: ignore[assignment]
     """ListIncidents lists incidents in the order in which they were first told of."""
     WatchIncidents: _aio.UnaryStreamMultiCallable[_foresight_service_pb2.WatchIncidentsRequest, _foresight_service_pb2.WatchIncidentsResponse]  # type: ignore[assignment]
-    """WatchIncidents streams incidents as they are opened, as the objective breaks, and as they are closed: gapless,
-    at least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+    """WatchIncidents streams incidents as they are opened, as what is foreseen moves, as the objective breaks, and as they
+    are closed: each change once under its sequence, gapless, read at least once, those of one in their order.
+    Endpoints of WebhookEndpointService with the feed INCIDENTS are sent the same. The stream stays open until the caller ends it. A cursor of
     changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
     """
     GetForesightRecord: _aio.UnaryUnaryMultiCallable[_foresight_service_pb2.GetForesightRecordRequest, _foresight_service_pb2.GetForesightRecordResponse]  # type: ignore[assignment]
@@ -93,8 +95,9 @@ class ForesightServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _foresight_service_pb2.WatchIncidentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_foresight_service_pb2.WatchIncidentsResponse], _abc.AsyncIterator[_foresight_service_pb2.WatchIncidentsResponse]]:
-        """WatchIncidents streams incidents as they are opened, as the objective breaks, and as they are closed: gapless,
-        at least once, those of one in their order. The stream stays open until the caller ends it. A cursor of
+        """WatchIncidents streams incidents as they are opened, as what is foreseen moves, as the objective breaks, and as they
+        are closed: each change once under its sequence, gapless, read at least once, those of one in their order.
+        Endpoints of WebhookEndpointService with the feed INCIDENTS are sent the same. The stream stays open until the caller ends it. A cursor of
         changes that were lost when the gateway was restored from a backup is CURSOR_OUTDATED.
         """
 

@@ -25,21 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/webhook_endpoint.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x03\n\x0fWebhookEndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\x12\x13\n\x0btransitions\x18\x05 \x03(\t\x12\x15\n\rmax_in_flight\x18\x06 \x01(\x05\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .gateway.v1.WebhookEndpointState\x12\x17\n\x0f\x64isabled_reason\x18\x08 \x01(\t\x12\x1b\n\x13\x64ispatched_sequence\x18\t \x01(\x03\x12\x36\n\x12\x66\x61iling_since_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07secrets\x18\x0b \x03(\x0b\x32\x19.gateway.v1.WebhookSecret\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\rWebhookSecret\x12/\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfa\x02\n\x0fWebhookDelivery\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .gateway.v1.WebhookDeliveryState\x12\x15\n\rattempt_count\x18\x07 \x01(\x05\x12\x35\n\x11next_attempt_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10last_http_status\x18\t \x01(\x05\x12\x14\n\x0clast_failure\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x87\x01\n\x14WebhookEndpointState\x12&\n\"WEBHOOK_ENDPOINT_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1eWEBHOOK_ENDPOINT_STATE_ENABLED\x10\x01\x12#\n\x1fWEBHOOK_ENDPOINT_STATE_DISABLED\x10\x02*\xa9\x01\n\x14WebhookDeliveryState\x12&\n\"WEBHOOK_DELIVERY_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1eWEBHOOK_DELIVERY_STATE_PENDING\x10\x01\x12$\n WEBHOOK_DELIVERY_STATE_DELIVERED\x10\x02\x12\x1f\n\x1bWEBHOOK_DELIVERY_STATE_DEAD\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gateway/v1/webhook_endpoint.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x03\n\x0fWebhookEndpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\x12\x13\n\x0btransitions\x18\x05 \x03(\t\x12\x15\n\rmax_in_flight\x18\x06 \x01(\x05\x12/\n\x05state\x18\x07 \x01(\x0e\x32 .gateway.v1.WebhookEndpointState\x12\x17\n\x0f\x64isabled_reason\x18\x08 \x01(\t\x12\x1b\n\x13\x64ispatched_sequence\x18\t \x01(\x03\x12\x36\n\x12\x66\x61iling_since_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07secrets\x18\x0b \x03(\x0b\x32\x19.gateway.v1.WebhookSecret\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04\x66\x65\x65\x64\x18\x0e \x01(\x0e\x32\x17.gateway.v1.WebhookFeed\"q\n\rWebhookSecret\x12/\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x03\n\x0fWebhookDelivery\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x10\n\x08sequence\x18\x04 \x01(\x03\x12\x12\n\npayment_id\x18\x05 \x01(\t\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .gateway.v1.WebhookDeliveryState\x12\x15\n\rattempt_count\x18\x07 \x01(\x05\x12\x35\n\x11next_attempt_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10last_http_status\x18\t \x01(\x05\x12\x14\n\x0clast_failure\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bincident_id\x18\r \x01(\t*\x87\x01\n\x14WebhookEndpointState\x12&\n\"WEBHOOK_ENDPOINT_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1eWEBHOOK_ENDPOINT_STATE_ENABLED\x10\x01\x12#\n\x1fWEBHOOK_ENDPOINT_STATE_DISABLED\x10\x02*b\n\x0bWebhookFeed\x12\x1c\n\x18WEBHOOK_FEED_UNSPECIFIED\x10\x00\x12\x19\n\x15WEBHOOK_FEED_PAYMENTS\x10\x01\x12\x1a\n\x16WEBHOOK_FEED_INCIDENTS\x10\x02*\xa9\x01\n\x14WebhookDeliveryState\x12&\n\"WEBHOOK_DELIVERY_STATE_UNSPECIFIED\x10\x00\x12\"\n\x1eWEBHOOK_DELIVERY_STATE_PENDING\x10\x01\x12$\n WEBHOOK_DELIVERY_STATE_DELIVERED\x10\x02\x12\x1f\n\x1bWEBHOOK_DELIVERY_STATE_DEAD\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.webhook_endpoint_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WEBHOOKENDPOINTSTATE']._serialized_start=1011
-  _globals['_WEBHOOKENDPOINTSTATE']._serialized_end=1146
-  _globals['_WEBHOOKDELIVERYSTATE']._serialized_start=1149
-  _globals['_WEBHOOKDELIVERYSTATE']._serialized_end=1318
+  _globals['_WEBHOOKENDPOINTSTATE']._serialized_start=1071
+  _globals['_WEBHOOKENDPOINTSTATE']._serialized_end=1206
+  _globals['_WEBHOOKFEED']._serialized_start=1208
+  _globals['_WEBHOOKFEED']._serialized_end=1306
+  _globals['_WEBHOOKDELIVERYSTATE']._serialized_start=1309
+  _globals['_WEBHOOKDELIVERYSTATE']._serialized_end=1478
   _globals['_WEBHOOKENDPOINT']._serialized_start=83
-  _globals['_WEBHOOKENDPOINT']._serialized_end=512
-  _globals['_WEBHOOKSECRET']._serialized_start=514
-  _globals['_WEBHOOKSECRET']._serialized_end=627
-  _globals['_WEBHOOKDELIVERY']._serialized_start=630
-  _globals['_WEBHOOKDELIVERY']._serialized_end=1008
+  _globals['_WEBHOOKENDPOINT']._serialized_end=551
+  _globals['_WEBHOOKSECRET']._serialized_start=553
+  _globals['_WEBHOOKSECRET']._serialized_end=666
+  _globals['_WEBHOOKDELIVERY']._serialized_start=669
+  _globals['_WEBHOOKDELIVERY']._serialized_end=1068
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from gateway.v1 import webhook_endpoint_pb2 as gateway_dot_v1_dot_webhook__endpo
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)gateway/v1/webhook_endpoint_service.proto\x12\ngateway.v1\x1a!gateway/v1/webhook_endpoint.proto\x1a\x1egoogle/protobuf/duration.proto\"\x95\x01\n\x1c\x43reateWebhookEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\x12\x13\n\x0btransitions\x18\x05 \x03(\t\x12\x15\n\rmax_in_flight\x18\x06 \x01(\x05\"^\n\x1d\x43reateWebhookEndpointResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\x12\x0e\n\x06secret\x18\x02 \x01(\t\"0\n\x19GetWebhookEndpointRequest\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\"K\n\x1aGetWebhookEndpointResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\"Y\n\x1bListWebhookEndpointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\"g\n\x1cListWebhookEndpointsResponse\x12.\n\tendpoints\x18\x01 \x03(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbc\x01\n\x1cUpdateWebhookEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x05 \x01(\t\x12\x13\n\x0btransitions\x18\x06 \x03(\t\x12\x15\n\rmax_in_flight\x18\x07 \x01(\x05\x12\x10\n\x08\x64isabled\x18\x08 \x01(\x08\"N\n\x1dUpdateWebhookEndpointResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\"G\n\x1c\x44\x65leteWebhookEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\"\x1f\n\x1d\x44\x65leteWebhookEndpointResponse\"q\n\x1aRotateWebhookSecretRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\\\n\x1bRotateWebhookSecretResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x8b\x01\n\x1cListWebhookDeliveriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .gateway.v1.WebhookDeliveryState\"i\n\x1dListWebhookDeliveriesResponse\x12/\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1b.gateway.v1.WebhookDelivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x1cReplayWebhookDeliveryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x03 \x01(\x03\"\x1f\n\x1dReplayWebhookDeliveryResponse\"l\n\x1aReplayWebhookEventsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"L\n\x1bReplayWebhookEventsResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint2\xde\x07\n\x16WebhookEndpointService\x12l\n\x15\x43reateWebhookEndpoint\x12(.gateway.v1.CreateWebhookEndpointRequest\x1a).gateway.v1.CreateWebhookEndpointResponse\x12\x63\n\x12GetWebhookEndpoint\x12%.gateway.v1.GetWebhookEndpointRequest\x1a&.gateway.v1.GetWebhookEndpointResponse\x12i\n\x14ListWebhookEndpoints\x12\'.gateway.v1.ListWebhookEndpointsRequest\x1a(.gateway.v1.ListWebhookEndpointsResponse\x12l\n\x15UpdateWebhookEndpoint\x12(.gateway.v1.UpdateWebhookEndpointRequest\x1a).gateway.v1.UpdateWebhookEndpointResponse\x12l\n\x15\x44\x65leteWebhookEndpoint\x12(.gateway.v1.DeleteWebhookEndpointRequest\x1a).gateway.v1.DeleteWebhookEndpointResponse\x12\x66\n\x13RotateWebhookSecret\x12&.gateway.v1.RotateWebhookSecretRequest\x1a\'.gateway.v1.RotateWebhookSecretResponse\x12l\n\x15ListWebhookDeliveries\x12(.gateway.v1.ListWebhookDeliveriesRequest\x1a).gateway.v1.ListWebhookDeliveriesResponse\x12l\n\x15ReplayWebhookDelivery\x12(.gateway.v1.ReplayWebhookDeliveryRequest\x1a).gateway.v1.ReplayWebhookDeliveryResponse\x12\x66\n\x13ReplayWebhookEvents\x12&.gateway.v1.ReplayWebhookEventsRequest\x1a\'.gateway.v1.ReplayWebhookEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)gateway/v1/webhook_endpoint_service.proto\x12\ngateway.v1\x1a!gateway/v1/webhook_endpoint.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbc\x01\n\x1c\x43reateWebhookEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x04 \x01(\t\x12\x13\n\x0btransitions\x18\x05 \x03(\t\x12\x15\n\rmax_in_flight\x18\x06 \x01(\x05\x12%\n\x04\x66\x65\x65\x64\x18\x07 \x01(\x0e\x32\x17.gateway.v1.WebhookFeed\"^\n\x1d\x43reateWebhookEndpointResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\x12\x0e\n\x06secret\x18\x02 \x01(\t\"0\n\x19GetWebhookEndpointRequest\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\"K\n\x1aGetWebhookEndpointResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\"Y\n\x1bListWebhookEndpointsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x03 \x01(\t\"g\n\x1cListWebhookEndpointsResponse\x12.\n\tendpoints\x18\x01 \x03(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbc\x01\n\x1cUpdateWebhookEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0bmerchant_id\x18\x05 \x01(\t\x12\x13\n\x0btransitions\x18\x06 \x03(\t\x12\x15\n\rmax_in_flight\x18\x07 \x01(\x05\x12\x10\n\x08\x64isabled\x18\x08 \x01(\x08\"N\n\x1dUpdateWebhookEndpointResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\"G\n\x1c\x44\x65leteWebhookEndpointRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\"\x1f\n\x1d\x44\x65leteWebhookEndpointResponse\"q\n\x1aRotateWebhookSecretRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12*\n\x07overlap\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\\\n\x1bRotateWebhookSecretResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x8b\x01\n\x1cListWebhookDeliveriesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x03 \x01(\t\x12/\n\x05state\x18\x04 \x01(\x0e\x32 .gateway.v1.WebhookDeliveryState\"i\n\x1dListWebhookDeliveriesResponse\x12/\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1b.gateway.v1.WebhookDelivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x1cReplayWebhookDeliveryRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x03 \x01(\x03\"\x1f\n\x1dReplayWebhookDeliveryResponse\"l\n\x1aReplayWebhookEventsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65ndpoint_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\"L\n\x1bReplayWebhookEventsResponse\x12-\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.WebhookEndpoint2\xde\x07\n\x16WebhookEndpointService\x12l\n\x15\x43reateWebhookEndpoint\x12(.gateway.v1.CreateWebhookEndpointRequest\x1a).gateway.v1.CreateWebhookEndpointResponse\x12\x63\n\x12GetWebhookEndpoint\x12%.gateway.v1.GetWebhookEndpointRequest\x1a&.gateway.v1.GetWebhookEndpointResponse\x12i\n\x14ListWebhookEndpoints\x12\'.gateway.v1.ListWebhookEndpointsRequest\x1a(.gateway.v1.ListWebhookEndpointsResponse\x12l\n\x15UpdateWebhookEndpoint\x12(.gateway.v1.UpdateWebhookEndpointRequest\x1a).gateway.v1.UpdateWebhookEndpointResponse\x12l\n\x15\x44\x65leteWebhookEndpoint\x12(.gateway.v1.DeleteWebhookEndpointRequest\x1a).gateway.v1.DeleteWebhookEndpointResponse\x12\x66\n\x13RotateWebhookSecret\x12&.gateway.v1.RotateWebhookSecretRequest\x1a\'.gateway.v1.RotateWebhookSecretResponse\x12l\n\x15ListWebhookDeliveries\x12(.gateway.v1.ListWebhookDeliveriesRequest\x1a).gateway.v1.ListWebhookDeliveriesResponse\x12l\n\x15ReplayWebhookDelivery\x12(.gateway.v1.ReplayWebhookDeliveryRequest\x1a).gateway.v1.ReplayWebhookDeliveryResponse\x12\x66\n\x13ReplayWebhookEvents\x12&.gateway.v1.ReplayWebhookEventsRequest\x1a\'.gateway.v1.ReplayWebhookEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,41 +34,41 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.webhook_endpoint
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_start=125
-  _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_end=274
-  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_start=276
-  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_end=370
-  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_start=372
-  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_end=420
-  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_start=422
-  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_end=497
-  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_start=499
-  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_end=588
-  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_start=590
-  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_end=693
-  _globals['_UPDATEWEBHOOKENDPOINTREQUEST']._serialized_start=696
-  _globals['_UPDATEWEBHOOKENDPOINTREQUEST']._serialized_end=884
-  _globals['_UPDATEWEBHOOKENDPOINTRESPONSE']._serialized_start=886
-  _globals['_UPDATEWEBHOOKENDPOINTRESPONSE']._serialized_end=964
-  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_start=966
-  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_end=1037
-  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_start=1039
-  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_end=1070
-  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=1072
-  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=1185
-  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_start=1187
-  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_end=1279
-  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_start=1282
-  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_end=1421
-  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_start=1423
-  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_end=1528
-  _globals['_REPLAYWEBHOOKDELIVERYREQUEST']._serialized_start=1530
-  _globals['_REPLAYWEBHOOKDELIVERYREQUEST']._serialized_end=1622
-  _globals['_REPLAYWEBHOOKDELIVERYRESPONSE']._serialized_start=1624
-  _globals['_REPLAYWEBHOOKDELIVERYRESPONSE']._serialized_end=1655
-  _globals['_REPLAYWEBHOOKEVENTSREQUEST']._serialized_start=1657
-  _globals['_REPLAYWEBHOOKEVENTSREQUEST']._serialized_end=1765
-  _globals['_REPLAYWEBHOOKEVENTSRESPONSE']._serialized_start=1767
-  _globals['_REPLAYWEBHOOKEVENTSRESPONSE']._serialized_end=1843
-  _globals['_WEBHOOKENDPOINTSERVICE']._serialized_start=1846
-  _globals['_WEBHOOKENDPOINTSERVICE']._serialized_end=2836
+  _globals['_CREATEWEBHOOKENDPOINTREQUEST']._serialized_end=313
+  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_start=315
+  _globals['_CREATEWEBHOOKENDPOINTRESPONSE']._serialized_end=409
+  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_start=411
+  _globals['_GETWEBHOOKENDPOINTREQUEST']._serialized_end=459
+  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_start=461
+  _globals['_GETWEBHOOKENDPOINTRESPONSE']._serialized_end=536
+  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_start=538
+  _globals['_LISTWEBHOOKENDPOINTSREQUEST']._serialized_end=627
+  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_start=629
+  _globals['_LISTWEBHOOKENDPOINTSRESPONSE']._serialized_end=732
+  _globals['_UPDATEWEBHOOKENDPOINTREQUEST']._serialized_start=735
+  _globals['_UPDATEWEBHOOKENDPOINTREQUEST']._serialized_end=923
+  _globals['_UPDATEWEBHOOKENDPOINTRESPONSE']._serialized_start=925
+  _globals['_UPDATEWEBHOOKENDPOINTRESPONSE']._serialized_end=1003
+  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_start=1005
+  _globals['_DELETEWEBHOOKENDPOINTREQUEST']._serialized_end=1076
+  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_start=1078
+  _globals['_DELETEWEBHOOKENDPOINTRESPONSE']._serialized_end=1109
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=1111
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=1224
+  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_start=1226
+  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_end=1318
+  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_start=1321
+  _globals['_LISTWEBHOOKDELIVERIESREQUEST']._serialized_end=1460
+  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_start=1462
+  _globals['_LISTWEBHOOKDELIVERIESRESPONSE']._serialized_end=1567
+  _globals['_REPLAYWEBHOOKDELIVERYREQUEST']._serialized_start=1569
+  _globals['_REPLAYWEBHOOKDELIVERYREQUEST']._serialized_end=1661
+  _globals['_REPLAYWEBHOOKDELIVERYRESPONSE']._serialized_start=1663
+  _globals['_REPLAYWEBHOOKDELIVERYRESPONSE']._serialized_end=1694
+  _globals['_REPLAYWEBHOOKEVENTSREQUEST']._serialized_start=1696
+  _globals['_REPLAYWEBHOOKEVENTSREQUEST']._serialized_end=1804
+  _globals['_REPLAYWEBHOOKEVENTSRESPONSE']._serialized_start=1806
+  _globals['_REPLAYWEBHOOKEVENTSRESPONSE']._serialized_end=1882
+  _globals['_WEBHOOKENDPOINTSERVICE']._serialized_start=1885
+  _globals['_WEBHOOKENDPOINTSERVICE']._serialized_end=2875
 # @@protoc_insertion_point(module_scope)

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class WebhookEndpointServiceStub:
-    """WebhookEndpointService has changes of payments posted to clients, signed as Standard Webhooks
-    says (https://www.standardwebhooks.com). It is the same feed as PaymentService.WatchPayments: at
-    least once, and of one payment in order. docs/clients.md says how to verify a request.
+    """WebhookEndpointService has changes posted to a URL, signed as Standard Webhooks says
+    (https://www.standardwebhooks.com): to clients the feed of PaymentService.WatchPayments, to operators, if they want,
+    that of ForesightService.WatchIncidents. At least once, and of one payment or incident in order. docs/clients.md says
+    how to verify a request.
     """
 
     def __init__(self, channel):
@@ -85,9 +86,10 @@ class WebhookEndpointServiceStub:
 
 
 class WebhookEndpointServiceServicer:
-    """WebhookEndpointService has changes of payments posted to clients, signed as Standard Webhooks
-    says (https://www.standardwebhooks.com). It is the same feed as PaymentService.WatchPayments: at
-    least once, and of one payment in order. docs/clients.md says how to verify a request.
+    """WebhookEndpointService has changes posted to a URL, signed as Standard Webhooks says
+    (https://www.standardwebhooks.com): to clients the feed of PaymentService.WatchPayments, to operators, if they want,
+    that of ForesightService.WatchIncidents. At least once, and of one payment or incident in order. docs/clients.md says
+    how to verify a request.
     """
 
     def CreateWebhookEndpoint(self, request, context):
@@ -211,9 +213,10 @@ def add_WebhookEndpointServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WebhookEndpointService:
-    """WebhookEndpointService has changes of payments posted to clients, signed as Standard Webhooks
-    says (https://www.standardwebhooks.com). It is the same feed as PaymentService.WatchPayments: at
-    least once, and of one payment in order. docs/clients.md says how to verify a request.
+    """WebhookEndpointService has changes posted to a URL, signed as Standard Webhooks says
+    (https://www.standardwebhooks.com): to clients the feed of PaymentService.WatchPayments, to operators, if they want,
+    that of ForesightService.WatchIncidents. At least once, and of one payment or incident in order. docs/clients.md says
+    how to verify a request.
     """
 
     @staticmethod

@@ -1,1 +1,1 @@
-"""Outgoing webhooks: changes of payments, posted to clients' endpoints and signed."""
+"""Outgoing webhooks: changes of payments and incidents, posted to endpoints and signed."""

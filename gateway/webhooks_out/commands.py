@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.epochs import Cursor, check_cursor
 from gateway.identity import RequestIdentity
-from gateway.payments.store.events import event_epochs, newest_sequence
 from gateway.webhooks_out import deliveries, store
 from gateway.webhooks_out.domain import (
     DEFAULT_IN_FLIGHT,
@@ -16,10 +15,17 @@ from gateway.webhooks_out.domain import (
     DisableCause,
     Endpoint,
     EndpointState,
+    Feed,
     disabled,
     enabled,
 )
-from gateway.webhooks_out.errors import delivery_not_found, endpoint_not_found, too_many_endpoints
+from gateway.webhooks_out.errors import (
+    delivery_not_found,
+    endpoint_not_found,
+    no_merchants_incidents,
+    too_many_endpoints,
+)
+from gateway.webhooks_out.feeds import Feeds
 from runtime.clock import Clock
 from runtime.idempotency import RequestIds, RequestTable
 from runtime.notifications import Notifier
@@ -38,6 +44,7 @@ class Endpoints:
     def __init__(
         self,
         engine: AsyncEngine,
+        feeds: Feeds,
         sealer: Sealer,
         clock: Clock,
         event_notifier: Notifier,
@@ -48,6 +55,7 @@ class Endpoints:
         """`event_notifier` wakes who makes deliveries, `notifier` who sends them, in this
         process."""
         self._engine = engine
+        self._feeds = feeds
         self._sealer = sealer
         self._clock = clock
         self._event_notifier = event_notifier
@@ -55,11 +63,13 @@ class Endpoints:
         self._identity = identity
         self._requests = RequestTable(request_ids, store.REQUEST)
 
-    async def create(self, request: Any) -> str:
+    async def create(self, request: Any, feed: Feed) -> str:
         """Makes an endpoint with a secret; its id, or that of the one the request made before."""
+        _check_merchant(feed, request)
         now = self._clock.now()
         endpoint = Endpoint(
             id=self._identity.of("whe", request),
+            feed=feed,
             url=request.url,
             description=request.description,
             merchant_id=request.merchant_id,
@@ -78,7 +88,7 @@ class Endpoints:
                 return known
             if await store.count_endpoints_alone(connection) >= MAX_ENDPOINTS:
                 raise too_many_endpoints(MAX_ENDPOINTS)
-            newest = await newest_sequence(connection)
+            newest = (await self._feeds[feed].epochs(connection)).last_sequence
             await store.add_endpoint(connection, replace(endpoint, dispatched_sequence=newest))
             await self._add_secret(connection, endpoint.id, request.request_id)
         return endpoint.id
@@ -87,6 +97,7 @@ class Endpoints:
         """Replaces what a client can set."""
 
         async def work(connection: AsyncConnection, endpoint: Endpoint) -> None:
+            _check_merchant(endpoint.feed, request)
             now = self._clock.now()
             changed = replace(
                 endpoint,
@@ -149,7 +160,7 @@ class Endpoints:
 
         async def work(connection: AsyncConnection, endpoint: Endpoint) -> None:
             cursor = Cursor(request.epoch, request.after_sequence)
-            check_cursor(await event_epochs(connection), cursor)
+            check_cursor(await self._feeds[endpoint.feed].epochs(connection), cursor)
             if request.after_sequence < endpoint.dispatched_sequence:
                 moved = replace(
                     endpoint,
@@ -198,3 +209,8 @@ class Endpoints:
     ) -> None:
         sealed = self._sealer.seal(endpoint_id, new_secret().encode())
         await store.add_secret(connection, endpoint_id, sealed, request_id, self._clock.now())
+
+
+def _check_merchant(feed: Feed, request: Any) -> None:
+    if feed is Feed.INCIDENTS and request.merchant_id:
+        raise no_merchants_incidents()

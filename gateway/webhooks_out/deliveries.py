@@ -1,4 +1,4 @@
-"""Deliveries in the database: made from the stream, leased, fenced, finished, put back."""
+"""Deliveries in the database: made from a feed, leased, fenced, finished, put back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.epochs import FeedName, epoch_of
 from gateway.limits import LIMITS, Limits
-from gateway.payments.store.events import STORED, StoredEvent
-from gateway.payments.store.schema import EVENT
 from gateway.webhooks_out.domain import Endpoint, EndpointState
-from gateway.webhooks_out.store import DELIVERY, ENDPOINT, endpoint_of
+from gateway.webhooks_out.feeds import FeedChange, WebhookFeed
+from gateway.webhooks_out.store import DELIVERY, ENDPOINT, STATE, endpoint_of
 from runtime.sql_files import sql_statement
 from runtime.webhooks import Attempt, DeliveryState, Verdict
 
@@ -37,32 +36,39 @@ class ClaimedDelivery:
     sequence: int
     attempts: int
     fencing_token: int
+    feed: str
 
 
-async def behind(connection: AsyncConnection) -> list[str]:
-    """The endpoints that the stream is ahead of."""
-    newest = select(func.coalesce(func.max(EVENT.c.sequence), 0)).scalar_subquery()
+async def behind(connection: AsyncConnection, feed: WebhookFeed) -> list[str]:
+    """The endpoints that their feed is ahead of."""
+    newest = (await feed.epochs(connection)).last_sequence
     statement = select(ENDPOINT.c.id).where(
-        ENDPOINT.c.state == EndpointState.ENABLED, ENDPOINT.c.dispatched_sequence < newest
+        ENDPOINT.c.feed == feed.feed,
+        STATE == EndpointState.ENABLED,
+        ENDPOINT.c.dispatched_sequence < newest,
     )
     return list((await connection.execute(statement)).scalars())
 
 
 async def dispatch(
-    connection: AsyncConnection, endpoint_id: str, now: datetime, limits: Limits = LIMITS
+    connection: AsyncConnection,
+    feed: WebhookFeed,
+    endpoint_id: str,
+    now: datetime,
+    limits: Limits = LIMITS,
 ) -> bool:
-    """Makes deliveries of the next events for one endpoint and moves its cursor, in one
-    transaction; True if there may be more at once. Events that were sent before are sent again."""
+    """Makes deliveries of the next changes for one endpoint of the feed and moves its cursor, in
+    one transaction; True if there may be more at once. What was sent before is sent again."""
     statement = (
         select(ENDPOINT)
-        .where(ENDPOINT.c.id == endpoint_id, ENDPOINT.c.state == EndpointState.ENABLED)
+        .where(ENDPOINT.c.id == endpoint_id, STATE == EndpointState.ENABLED)
         .with_for_update(skip_locked=True)
     )
     row = (await connection.execute(statement)).first()
     if row is None or await _is_full(connection, endpoint_id, limits.delivery_backlog):
         return False
     endpoint = endpoint_of(row)
-    events = await _next_events(connection, endpoint.dispatched_sequence, limits.dispatch_batch)
+    events = await feed.changes(connection, endpoint.dispatched_sequence, limits.dispatch_batch)
     if not events:
         return False
     await _add(connection, endpoint, events, now)
@@ -127,18 +133,17 @@ async def finish_attempt(
     return (await connection.execute(statement)).rowcount == 1
 
 
-async def events_of(connection: AsyncConnection, sequences: Sequence[int]) -> list[StoredEvent]:
-    """Events of the stream by their sequences."""
-    statement = select(*STORED).where(EVENT.c.sequence.in_(sequences))
-    return [StoredEvent(**row._mapping) for row in await connection.execute(statement)]
-
-
 async def list_deliveries(
-    connection: AsyncConnection, endpoint_id: str, state: str, after: int, limit: int
+    connection: AsyncConnection,
+    endpoint_id: str,
+    epochs_of: FeedName,
+    state: str,
+    after: int,
+    limit: int,
 ) -> list[Any]:
-    """Rows of an endpoint's deliveries with their events' epochs, oldest first, after a number."""
+    """Rows of an endpoint's deliveries with their changes' epochs, oldest first, after a number."""
     statement = (
-        select(DELIVERY, epoch_of(FeedName.PAYMENTS, DELIVERY.c.sequence))
+        select(DELIVERY, epoch_of(epochs_of, DELIVERY.c.sequence))
         .where(DELIVERY.c.endpoint_id == endpoint_id, DELIVERY.c.delivery_number > after)
         .order_by(DELIVERY.c.delivery_number)
         .limit(limit)
@@ -197,30 +202,20 @@ async def _is_full(connection: AsyncConnection, endpoint_id: str, backlog: int) 
     return bool(count >= backlog)
 
 
-async def _next_events(connection: AsyncConnection, sequence: int, limit: int) -> list[Any]:
-    statement = (
-        select(EVENT.c.sequence, EVENT.c.payment_id, EVENT.c.merchant_id, EVENT.c.transition)
-        .where(EVENT.c.sequence > sequence)
-        .order_by(EVENT.c.sequence)
-        .limit(limit)
-    )
-    return list((await connection.execute(statement)).all())
-
-
 async def _add(
-    connection: AsyncConnection, endpoint: Endpoint, events: Sequence[Any], now: datetime
+    connection: AsyncConnection, endpoint: Endpoint, events: Sequence[FeedChange], now: datetime
 ) -> None:
     rows = [
         {
             "endpoint_id": endpoint.id,
             "sequence": event.sequence,
-            "payment_id": event.payment_id,
+            "payment_id": event.subject_id,
             "fencing_token": 0,
             "create_time": now,
             **_afresh(now),
         }
         for event in events
-        if endpoint.takes(event.merchant_id, event.transition)
+        if endpoint.takes(event.merchant_id, event.kind)
     ]
     if not rows:
         return

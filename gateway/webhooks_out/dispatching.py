@@ -1,9 +1,10 @@
-"""Dispatching: turns events of the stream into deliveries, endpoint by endpoint."""
+"""Dispatching: turns changes of feeds into deliveries, endpoint by endpoint."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.limits import LIMITS, Limits
 from gateway.webhooks_out import deliveries
+from gateway.webhooks_out.feeds import Feeds, WebhookFeed
 from gateway.webhooks_out.store import call_senders
 from runtime.clock import Clock
 from runtime.items import Items
@@ -21,10 +22,12 @@ class Dispatcher:
     def __init__(
         self,
         engine: AsyncEngine,
+        feeds: Feeds,
         clock: Clock,
         delivery_notifier: Notifier,
         limits: Limits = LIMITS,
     ) -> None:
+        self._feeds = feeds
         self._limits = limits
         self._engine = engine
         self._clock = clock
@@ -32,7 +35,7 @@ class Dispatcher:
         self._items = Items("webhook endpoints to dispatch to")
 
     def loops(self, event_notifier: Notifier) -> tuple[Loop, Loop]:
-        """Making deliveries of new events, of which `event_notifier` tells, and deleting old ones:
+        """Making deliveries of new changes, of which `event_notifier` tells, and deleting old ones:
         one worker does each for all."""
         return (
             Loop(
@@ -45,20 +48,21 @@ class Dispatcher:
         )
 
     async def round(self) -> bool:
-        """Brings each endpoint's deliveries up to the stream; True if there may be more."""
-        async with self._engine.connect() as connection:
-            behind = await deliveries.behind(connection)
+        """Brings each endpoint's deliveries up to its feed; True if there may be more."""
         more = False
-        for endpoint_id in behind:
-            with self._items.kept_apart(endpoint_id):
-                more = await self._dispatch(endpoint_id) or more
+        for feed in self._feeds.values():
+            async with self._engine.connect() as connection:
+                behind = await deliveries.behind(connection, feed)
+            for endpoint_id in behind:
+                with self._items.kept_apart(endpoint_id):
+                    more = await self._dispatch(feed, endpoint_id) or more
         return more
 
-    async def _dispatch(self, endpoint_id: str) -> bool:
+    async def _dispatch(self, feed: WebhookFeed, endpoint_id: str) -> bool:
         for _ in range(MAX_STEPS_PER_ROUND):
             async with self._engine.begin() as connection:
                 more = await deliveries.dispatch(
-                    connection, endpoint_id, self._clock.now(), self._limits
+                    connection, feed, endpoint_id, self._clock.now(), self._limits
                 )
                 await call_senders(connection)
             self._delivery_notifier.notify()

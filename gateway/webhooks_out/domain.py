@@ -14,6 +14,17 @@ DEFAULT_OVERLAP = timedelta(hours=24)
 HTTP_GONE = 410
 
 
+class Feed(StrEnum):
+    """What an endpoint takes changes of."""
+
+    PAYMENTS = "PAYMENTS"
+    INCIDENTS = "INCIDENTS"
+
+
+# What ids of messages begin with. One URL may be of two endpoints: no id is of changes of both.
+ID_PREFIXES = {Feed.PAYMENTS: "evt", Feed.INCIDENTS: "inc"}
+
+
 class EndpointState(StrEnum):
     """Whether an endpoint is sent to."""
 
@@ -32,9 +43,10 @@ class DisableCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where one client has changes of payments sent to."""
+    """Where changes of one feed are sent to."""
 
     id: str
+    feed: Feed
     url: str
     description: str
     merchant_id: str
@@ -87,7 +99,8 @@ def enabled(endpoint: Endpoint, now: datetime) -> Endpoint:
     )
 
 
-def webhook_id(epoch: int, sequence: int) -> str:
+def webhook_id(feed: Feed, epoch: int, sequence: int) -> str:
     """The message's id: the same for every attempt and replay of one event, and of no other one,
     though the gateway was restored and gives the sequence again."""
-    return f"evt_{epoch}_{sequence}" if epoch else f"evt_{sequence}"
+    prefix = ID_PREFIXES[feed]
+    return f"{prefix}_{epoch}_{sequence}" if epoch else f"{prefix}_{sequence}"

@@ -10,13 +10,14 @@ from gateway.payments.api.watch import change_message
 from gateway.payments.rendering import stamp
 from gateway.payments.store.events import StoredEvent
 from gateway.v1 import webhook_endpoint_pb2 as pb
-from gateway.webhooks_out.domain import Endpoint, webhook_id
+from gateway.webhooks_out.domain import Endpoint, Feed, webhook_id
 
 
 def endpoint_message(endpoint: Endpoint, secrets: Sequence[Any]) -> pb.WebhookEndpoint:
     """An endpoint with its secrets' times; their values are in no message but the first."""
     return pb.WebhookEndpoint(
         id=endpoint.id,
+        feed=pb.WebhookFeed.Value(f"WEBHOOK_FEED_{endpoint.feed}"),
         url=endpoint.url,
         description=endpoint.description,
         merchant_id=endpoint.merchant_id,
@@ -38,14 +39,16 @@ def endpoint_message(endpoint: Endpoint, secrets: Sequence[Any]) -> pb.WebhookEn
     )
 
 
-def delivery_message(row: Any) -> pb.WebhookDelivery:
-    """One delivery."""
+def delivery_message(row: Any, feed: Feed) -> pb.WebhookDelivery:
+    """One delivery to an endpoint of a feed."""
+    is_payment = feed is Feed.PAYMENTS
     return pb.WebhookDelivery(
         id=row.delivery_number,
         endpoint_id=row.endpoint_id,
-        webhook_id=webhook_id(row.epoch, row.sequence),
+        webhook_id=webhook_id(feed, row.epoch, row.sequence),
         sequence=row.sequence,
-        payment_id=row.payment_id,
+        payment_id=row.payment_id if is_payment else "",
+        incident_id="" if is_payment else row.payment_id,
         state=pb.WebhookDeliveryState.Value(f"WEBHOOK_DELIVERY_STATE_{row.state}"),
         attempt_count=row.attempts,
         next_attempt_time=stamp(row.next_attempt_time if row.end_time is None else None),
@@ -60,8 +63,13 @@ def body_of(event: StoredEvent) -> bytes:
     """`type`, `timestamp` and `data` as Standard Webhooks recommends; `data` is the change as
     WatchPayments has it, in protobuf's JSON. No client_secret is in it, as in the stream."""
     change = change_message(event)
+    return body_with(f"payment.{event.transition}", change)
+
+
+def body_with(kind: str, change: Any) -> bytes:
+    """The body of a change of a feed, which has a `record_time`."""
     body = {
-        "type": f"payment.{event.transition}",
+        "type": kind,
         "timestamp": change.record_time.ToJsonString(),
         "data": MessageToDict(change),
     }

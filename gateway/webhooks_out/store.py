@@ -1,6 +1,6 @@
 """Endpoints, their secrets and their requests in the database, on the caller's connection."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.webhooks_out.domain import Endpoint, EndpointState
+from gateway.webhooks_out.domain import Endpoint, EndpointState, Feed
 
 # Notified when deliveries were made, or put back.
 DELIVERY_CHANNEL = "gateway_webhook_delivery"
@@ -46,6 +46,8 @@ ENDPOINT = Table(
     Column("failing_since", _TIME),
     Column("create_time", _TIME),
     Column("update_time", _TIME),
+    Column("feed", Text),
+    Column("feed_state", Text),
 )
 
 SECRET = Table(
@@ -65,6 +67,7 @@ DELIVERY = Table(
     Column("delivery_number", BigInteger, primary_key=True),
     Column("endpoint_id", Text),
     Column("sequence", BigInteger),
+    # What has changed, of which changes are sent in order: an incident, of that feed.
     Column("payment_id", Text),
     Column("state", Text),
     Column("attempts", Integer),
@@ -89,18 +92,21 @@ REQUEST = Table(
 
 
 _FIELDS = tuple(field.name for field in fields(Endpoint))
+# How an endpoint stands. Those of other feeds than the payments' are deleted to code from before
+# migration 0047, which would send changes of payments to them.
+STATE = func.coalesce(ENDPOINT.c.feed_state, ENDPOINT.c.state)
 _COUNT_LOCK = "webhook_endpoint_count"
-_LIVING = ENDPOINT.c.state != EndpointState.DELETED
+_LIVING = STATE != EndpointState.DELETED
 
 
 async def add_endpoint(connection: AsyncConnection, endpoint: Endpoint) -> None:
     """Inserts an endpoint."""
-    await connection.execute(insert(ENDPOINT), asdict(endpoint))
+    await connection.execute(insert(ENDPOINT), _row_of(endpoint))
 
 
 async def save_endpoint(connection: AsyncConnection, endpoint: Endpoint) -> None:
     """Writes an endpoint whose row the caller has locked."""
-    row = asdict(endpoint)
+    row = _row_of(endpoint)
     await connection.execute(update(ENDPOINT).where(ENDPOINT.c.id == row.pop("id")).values(row))
 
 
@@ -113,12 +119,26 @@ async def get_endpoint(
     return endpoint_of(row) if row is not None else None
 
 
+async def feed_of(connection: AsyncConnection, endpoint_id: str) -> Feed | None:
+    """The feed of an endpoint, of a deleted one too; None if there was never one."""
+    statement = select(ENDPOINT.c.feed).where(ENDPOINT.c.id == endpoint_id)
+    feed = (await connection.execute(statement)).scalar_one_or_none()
+    return None if feed is None else Feed(feed)
+
+
 async def list_endpoints(
-    connection: AsyncConnection, after: str, limit: int, merchant_id: str = ""
+    connection: AsyncConnection,
+    after: str,
+    limit: int,
+    merchant_id: str = "",
+    feeds: Collection[Feed] = tuple(Feed),
 ) -> list[Endpoint]:
-    """Endpoints, or those of one merchant, in the order of their ids, after one."""
+    """Endpoints of feeds, or those of one merchant, in the order of their ids, after one."""
     statement = (
-        select(ENDPOINT).where(_LIVING, ENDPOINT.c.id > after).order_by(ENDPOINT.c.id).limit(limit)
+        select(ENDPOINT)
+        .where(_LIVING, ENDPOINT.c.id > after, ENDPOINT.c.feed.in_(feeds))
+        .order_by(ENDPOINT.c.id)
+        .limit(limit)
     )
     if merchant_id:
         statement = statement.where(ENDPOINT.c.merchant_id == merchant_id)
@@ -179,6 +199,14 @@ async def call_senders(connection: AsyncConnection) -> None:
 def endpoint_of(row: Any) -> Endpoint:
     """The endpoint of a row."""
     values = {name: getattr(row, name) for name in _FIELDS}
-    values["state"] = EndpointState(row.state)
+    values["feed"] = Feed(row.feed)
+    values["state"] = EndpointState(row.feed_state or row.state)
     values["transitions"] = tuple(row.transitions)
     return Endpoint(**values)
+
+
+def _row_of(endpoint: Endpoint) -> dict[str, Any]:
+    row: dict[str, Any] = {**asdict(endpoint), "feed_state": None}
+    if endpoint.feed is not Feed.PAYMENTS:
+        row["feed_state"], row["state"] = endpoint.state, EndpointState.DELETED
+    return row

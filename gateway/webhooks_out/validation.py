@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway.v1 import webhook_endpoint_service_pb2 as pb
+from gateway.v1.webhook_endpoint_pb2 import WEBHOOK_FEED_PAYMENTS
 from gateway.webhooks_out.domain import DEFAULT_IN_FLIGHT, DEFAULT_OVERLAP, MAX_IN_FLIGHT
 from runtime.rule import Rule
 from runtime.rules import (
@@ -57,7 +58,11 @@ _CHOICES = [
 ]
 
 RULES: Mapping[type[Message], Sequence[Rule]] = {
-    pb.CreateWebhookEndpointRequest: [REQUEST_ID, *_CHOICES],
+    pb.CreateWebhookEndpointRequest: [
+        REQUEST_ID,
+        *_CHOICES,
+        enum("feed", default=WEBHOOK_FEED_PAYMENTS),
+    ],
     pb.GetWebhookEndpointRequest: [_THE_ENDPOINT],
     pb.ListWebhookEndpointsRequest: [_MERCHANT, *PAGE],
     pb.UpdateWebhookEndpointRequest: [

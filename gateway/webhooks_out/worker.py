@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.limits import LIMITS
 from gateway.webhooks_out import deliveries, store, telemetry
 from gateway.webhooks_out.deliveries import ClaimedDelivery
-from gateway.webhooks_out.domain import Endpoint, EndpointState, endpoint_after, webhook_id
-from gateway.webhooks_out.messages import body_of
+from gateway.webhooks_out.domain import Endpoint, EndpointState, Feed, endpoint_after, webhook_id
+from gateway.webhooks_out.feeds import Feeds
 from runtime.clock import Clock
 from runtime.items import DeadLetter, Items
 from runtime.logs import get_logger, place_of
@@ -54,6 +54,7 @@ class DeliveryWorker:
     def __init__(
         self,
         engine: AsyncEngine,
+        feeds: Feeds,
         sender: Sender,
         sealer: Sealer,
         clock: Clock,
@@ -63,6 +64,7 @@ class DeliveryWorker:
         uniform: Callable[[], float] = _uniform,
     ) -> None:
         self._engine = engine
+        self._feeds = feeds
         self._sender = sender
         self._sealer = sealer
         self._clock = clock
@@ -103,15 +105,16 @@ class DeliveryWorker:
         self, connection: AsyncConnection, claimed: Sequence[ClaimedDelivery], now: datetime
     ) -> list[Outgoing]:
         """What is sent. A delivery whose event cannot be read becomes a dead letter."""
-        sequences = [delivery.sequence for delivery in claimed]
-        events = {
-            event.sequence: event for event in await deliveries.events_of(connection, sequences)
+        rows = {
+            name: await feed.rows(connection, [one.sequence for one in claimed if one.feed == name])
+            for name, feed in self._feeds.items()
         }
 
         def read(delivery: ClaimedDelivery) -> Outgoing:
-            event = events[delivery.sequence]
-            message_id = webhook_id(event.epoch, event.sequence)
-            return Outgoing(delivery, message_id, event.record_time, body_of(event))
+            feed = Feed(delivery.feed)
+            message = self._feeds[feed].message(rows[feed][delivery.sequence])
+            message_id = webhook_id(feed, message.epoch, message.sequence)
+            return Outgoing(delivery, message_id, message.record_time, message.body)
 
         async def set_aside(dead: Sequence[DeadLetter]) -> None:
             numbers = [int(letter.key) for letter in dead]

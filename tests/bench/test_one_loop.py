@@ -74,9 +74,21 @@ def test_the_courses_are_calm_rise_to_the_limit_and_fail(made: Mapping[str, Cour
 
 def test_the_hour_is_drawn(made: Mapping[str, Course]) -> None:
     drawn = ElementTree.fromstring(draw([RUN, RUN], made[SICK]))
-    words = [each.text or "" for each in drawn.iter() if each.tag.endswith("text")]
+    words = [each.text or "" for each in drawn.iter() if each.tag.endswith(("text", "tspan"))]
     assert words.count("alarm") == words.count("objective broken") == 5
     assert "and foresight: 4" in words
+
+
+def test_no_name_of_a_curve_stands_among_the_curves(made: Mapping[str, Course]) -> None:
+    drawn = ElementTree.fromstring(draw([RUN], made[SICK]))
+    frames = [
+        (float(each.attrib["y"]), float(each.attrib["y"]) + float(each.attrib["height"]))
+        for each in drawn.iter()
+        if each.tag.endswith("rect") and "y" in each.attrib
+    ]
+    of_names = [float(each.attrib["y"]) for each in drawn.iter() if each.findall("{*}tspan")]
+    assert len(frames) == len(of_names) == 5
+    assert not any(top <= y <= bottom for y in of_names for top, bottom in frames)
 
 
 def test_two_charges_of_one_payment_are_noticed() -> None:

@@ -1,11 +1,33 @@
--- Writes how incidents that have changed are now, each under the next sequence; the caller holds the lock, so nobody
--- else does. What somebody holds at the moment follows in the next round.
+-- Gives changes of incidents that are committed their sequence, in the order in which they were written; the caller
+-- holds the lock, so nobody else does. A release before writes no changes, only incidents: what it has changed is told
+-- as it is now, after the others.
 WITH head AS (
     SELECT coalesce(max(sequence), 0) AS sequence
     FROM foresight_change
 ),
 
-changed AS MATERIALIZED (
+unnumbered AS MATERIALIZED (
+    SELECT
+        change_number,
+        corridor,
+        raise_minute
+    FROM foresight_change
+    WHERE sequence IS NULL
+    ORDER BY change_number
+    LIMIT :limit
+),
+
+numbered AS MATERIALIZED (
+    SELECT
+        unnumbered.change_number,
+        unnumbered.corridor,
+        unnumbered.raise_minute,
+        head.sequence + row_number() OVER (ORDER BY unnumbered.change_number) AS sequence
+    FROM unnumbered
+    CROSS JOIN head
+),
+
+unwritten AS MATERIALIZED (
     SELECT
         corridor,
         raise_minute,
@@ -21,17 +43,19 @@ changed AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED
 ),
 
-numbered AS MATERIALIZED (
+added AS MATERIALIZED (
     SELECT
-        changed.corridor,
-        changed.raise_minute,
-        changed.state,
-        changed.foreseen,
-        changed.acted,
-        changed.breach_minute,
-        changed.end_minute,
-        head.sequence + row_number() OVER (ORDER BY changed.raise_minute, changed.corridor) AS sequence
-    FROM changed
+        unwritten.corridor,
+        unwritten.raise_minute,
+        unwritten.state,
+        unwritten.foreseen,
+        unwritten.acted,
+        unwritten.breach_minute,
+        unwritten.end_minute,
+        head.sequence
+        + (SELECT count(*) FROM unnumbered)
+        + row_number() OVER (ORDER BY unwritten.raise_minute, unwritten.corridor) AS sequence
+    FROM unwritten
     CROSS JOIN head
 ),
 
@@ -49,13 +73,47 @@ written AS (
         breach_minute,
         end_minute,
         :now
-    FROM numbered
+    FROM added
+),
+
+shown AS (
+    SELECT
+        corridor,
+        raise_minute,
+        max(added_state) AS added_state,
+        min(sequence) AS first_sequence,
+        max(sequence) AS last_sequence
+    FROM (
+        SELECT
+            corridor,
+            raise_minute,
+            NULL AS added_state,
+            sequence
+        FROM numbered
+        UNION ALL
+        SELECT
+            corridor,
+            raise_minute,
+            state AS added_state,
+            sequence
+        FROM added
+    ) AS told
+    GROUP BY corridor, raise_minute
+),
+
+known AS (
+    UPDATE foresight_alarm AS alarm
+    SET
+        told = coalesce(shown.added_state, alarm.told),
+        sequence = shown.last_sequence,
+        first_sequence = coalesce(alarm.first_sequence, shown.first_sequence)
+    FROM shown
+    WHERE alarm.corridor = shown.corridor AND alarm.raise_minute = shown.raise_minute
 )
 
-UPDATE foresight_alarm AS known
+UPDATE foresight_change AS change
 SET
-    told = numbered.state,
     sequence = numbered.sequence,
-    first_sequence = coalesce(known.first_sequence, numbered.sequence)
+    record_time = :now
 FROM numbered
-WHERE known.corridor = numbered.corridor AND known.raise_minute = numbered.raise_minute
+WHERE change.change_number = numbered.change_number

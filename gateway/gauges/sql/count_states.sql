@@ -47,7 +47,7 @@ SELECT
     min(delivery.end_time)
 FROM webhook_delivery AS delivery
 INNER JOIN webhook_endpoint AS endpoint ON delivery.endpoint_id = endpoint.id
-WHERE delivery.state = 'DEAD' AND endpoint.state <> 'DELETED'
+WHERE delivery.state = 'DEAD' AND coalesce(endpoint.feed_state, endpoint.state) <> 'DELETED'
 UNION ALL
 SELECT
     'disabled endpoints',
@@ -55,4 +55,4 @@ SELECT
     count(*),
     NULL
 FROM webhook_endpoint
-WHERE state = 'DISABLED' AND disable_cause <> 'client'
+WHERE coalesce(feed_state, state) = 'DISABLED' AND disable_cause <> 'client'

@@ -1,5 +1,5 @@
--- Leases deliveries that are due: of each endpoint as many as it has room for, of each payment the
--- first. An endpoint that fails gets one at a time. The caller holds the lock, so none is exceeded.
+-- Leases deliveries that are due: of each endpoint as many as it has room for, of each payment or
+-- incident the first. An endpoint that fails gets one at a time. The caller holds the lock, so none is exceeded.
 -- Rows that somebody else is at are left for the next time: who waits for none is in nobody's way.
 WITH room AS (
     SELECT
@@ -13,7 +13,7 @@ WITH room AS (
                 AND leased.lease_until > :now
         ) AS places
     FROM webhook_endpoint AS endpoint
-    WHERE endpoint.state = 'ENABLED'
+    WHERE coalesce(endpoint.feed_state, endpoint.state) = 'ENABLED'
 ),
 
 due AS (
@@ -62,4 +62,9 @@ RETURNING
     delivery.endpoint_id,
     delivery.sequence,
     delivery.attempts,
-    delivery.fencing_token
+    delivery.fencing_token,
+    (
+        SELECT endpoint.feed
+        FROM webhook_endpoint AS endpoint
+        WHERE endpoint.id = delivery.endpoint_id
+    ) AS feed

@@ -1,12 +1,26 @@
 """An alarm is written down with what it foresaw, and judged by what came."""
 
 import random
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from gateway.foresight.actions import NEUTRAL, Bounds, Posture
 from gateway.foresight.alarm import Change
 from gateway.foresight.forecast import Evidence, Forecast
-from gateway.foresight.incident import Incident, IncidentState, abandoned, follow, told_of
+from gateway.foresight.incident import (
+    LEAST_BREACH_MOVED_MINUTES,
+    LEAST_MINUTES_BETWEEN_UPDATES,
+    LEAST_PROBABILITY_MOVED,
+    Incident,
+    IncidentChange,
+    IncidentState,
+    abandoned,
+    follow,
+    tell,
+    told_of,
+)
 from gateway.foresight.objective import Part
 from gateway.foresight.record import (
     LEAST_LEAD_MINUTES,
@@ -16,6 +30,9 @@ from gateway.foresight.record import (
     random_warned,
 )
 from gateway.foresight.signals import MINUTES_A_WEEK
+
+BOUNDS = Bounds(most_discount=0.4)
+TREATED = Posture(0.2, 0.8, incident=True)
 
 
 def forecast(minute: int, *, broken: bool = False) -> Forecast:
@@ -69,8 +86,11 @@ def test_an_alarm_without_a_breach_has_passed_and_one_that_a_breach_raised_is_la
     assert late is not None
     assert (late.state, late.lead_minutes) == (IncidentState.BROKEN, 0)
     assert played((10, Change.NONE, True)) is None
-    lost = abandoned(late, 12)
+    lost = abandoned(late, 12, BOUNDS)
     assert (lost.state, lost.end_minute, lost.state.is_open) == (IncidentState.ABANDONED, 12, False)
+    assert lost.telling is not None
+    assert (lost.telling.change, lost.telling.posture) == (IncidentChange.CLOSED, NEUTRAL)
+    assert not lost.telling.foreseen
 
 
 def test_it_says_whether_anything_was_done() -> None:
@@ -91,6 +111,92 @@ def test_what_was_foreseen_is_told() -> None:
         "minutes_to_breach": 17.3,
         "part": "latency",
     }
+
+
+def told(*minutes: tuple[Forecast, Change], acts: bool = True) -> Iterator[tuple[str | None, int]]:
+    """What each minute tells of an incident, and of which minute what was told last is."""
+    incident: Incident | None = None
+    for seen, change in minutes:
+        before: Incident | None
+        before, incident = incident, follow(incident, change, seen, acts=acts)
+        if incident is None:
+            continue
+        last = before.telling if before is not None else None
+        incident = tell(before, incident, seen, TREATED, BOUNDS)
+        assert incident.telling is not None
+        is_new = incident.telling != last
+        yield (incident.telling.change if is_new else None, incident.telling.minute)
+
+
+def test_each_change_is_told_once_with_what_was_foreseen_then() -> None:
+    broken, calm = [forecast(20, broken=True), forecast(21, broken=True)], forecast(40)
+    minutes = [
+        (forecast(10), Change.RAISED),
+        (forecast(11), Change.NONE),
+        *((each, Change.NONE) for each in broken),
+        (calm, Change.CLEARED),
+        (forecast(41), Change.NONE),
+        (forecast(42, broken=True), Change.RAISED),
+    ]
+    assert list(told(*minutes)) == [
+        (IncidentChange.OPENED, 10),
+        (None, 10),
+        (IncidentChange.BROKEN, 20),
+        (None, 20),
+        (IncidentChange.CLOSED, 40),
+        # What is broken when the alarm is raised breaks no more.
+        (IncidentChange.OPENED, 42),
+    ]
+    opened = follow(None, Change.RAISED, forecast(10), acts=True)
+    assert opened is not None
+    telling = tell(None, opened, forecast(10), TREATED, BOUNDS).telling
+    assert telling is not None
+    assert telling.foreseen == told_of(forecast(10))
+    assert (telling.posture, telling.bounds) == (TREATED, BOUNDS)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("after", "by", "is_told"),
+    [
+        (LEAST_MINUTES_BETWEEN_UPDATES, LEAST_PROBABILITY_MOVED, True),
+        (LEAST_MINUTES_BETWEEN_UPDATES - 1, LEAST_PROBABILITY_MOVED, False),
+        (LEAST_MINUTES_BETWEEN_UPDATES, LEAST_PROBABILITY_MOVED - 0.001, False),
+    ],
+)
+def test_a_forecast_that_has_moved_far_enough_is_told_after_a_while(
+    after: int, by: float, is_told: bool, sign: int
+) -> None:
+    seen = forecast(10 + after)
+    # In binary a difference may be a hair less than it is.
+    moved = 0.5 + sign * (by + 1e-9)
+    seen = replace(seen, probabilities=(0.25, moved, 0.75), minutes_to_breach=None)
+    _, second = told((forecast(10), Change.RAISED), (seen, Change.NONE))
+    assert second[0] == (IncidentChange.UPDATED if is_told else None)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("short_of", [0.0, 0.2])
+def test_a_breach_that_is_expected_at_another_time_is_told(short_of: float, sign: int) -> None:
+    first = replace(forecast(10), minutes_to_breach=25.0)
+    at = 10 + 25.0 + sign * (LEAST_BREACH_MOVED_MINUTES - short_of)
+    seen = replace(forecast(16), minutes_to_breach=at - 16)
+    _, second = told((first, Change.RAISED), (seen, Change.NONE))
+    assert second[0] == (None if short_of else IncidentChange.UPDATED)
+
+
+def test_that_something_may_be_done_is_told_at_once() -> None:
+    opened = follow(None, Change.RAISED, forecast(10), acts=False)
+    assert opened is not None
+    # One that a release before has opened was told nothing but what it foresaw.
+    later = follow(opened, Change.NONE, forecast(11), acts=False)
+    assert later is not None
+    assert tell(opened, later, forecast(11), TREATED, BOUNDS).telling is None
+    acting = follow(opened, Change.NONE, forecast(11), acts=True)
+    assert acting is not None
+    telling = tell(opened, acting, forecast(11), TREATED, BOUNDS).telling
+    assert telling is not None
+    assert telling.change is IncidentChange.UPDATED
 
 
 def incident(at: int, lead: int | None, state: IncidentState) -> Incident:

@@ -1,5 +1,6 @@
 """What a process sees of its corridors, each in its minute and its class."""
 
+import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from gateway.foresight.sighting import Sighting, mark_of, quantile
+from gateway.foresight.sighting import MOST_CAME, Sighting, mark_of, quantile, smallest
 from gateway.foresight_service.evidence import (
     ERROR,
     FRAUD_DECLINE,
@@ -16,9 +17,11 @@ from gateway.foresight_service.evidence import (
     LEAST_GIVEN_UP_SECONDS,
     MAX_PENDING_MINUTES,
     MOST_LAG_SECONDS,
+    MOST_MARKS,
     RATE_LIMITED,
     TIMED_OUT,
     Evidence,
+    _keep,
     decline_kind,
     kind_of,
     promised_by,
@@ -233,3 +236,15 @@ def test_what_says_nothing_of_the_corridor() -> None:
     kept = verdict(OutcomeClass.UNKNOWN, Health.NOT_COUNTED, code="KEPT_FAILURE")
     assert not says_something(ours, 9.0)
     assert not says_something(kept, 9.0)
+
+
+def test_of_a_busy_minute_no_more_marks_are_kept_than_a_few_times_what_is_told() -> None:
+    chance = random.Random(7)
+    kept: set[int] = set()
+    seen = [chance.randrange(2**32) for _ in range(20_000)]
+    most = 0
+    for mark in seen:
+        _keep(kept, mark, MOST_CAME)
+        most = max(most, len(kept))
+    assert most <= MOST_MARKS * MOST_CAME + 1
+    assert smallest(kept, MOST_CAME) == smallest(seen, MOST_CAME)

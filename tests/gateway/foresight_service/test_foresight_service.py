@@ -92,7 +92,7 @@ async def test_minutes_are_made_of_what_the_gateway_sees(
 
 async def write(engine: AsyncEngine, incident: Incident, *, is_incident: bool = True) -> None:
     async with engine.begin() as connection:
-        await store.write_incident(connection, "default", incident, is_incident=is_incident)
+        await store.write_incident(connection, "default", incident, START, is_incident=is_incident)
         await number_changes(connection, store.FEED, START)
 
 
@@ -165,6 +165,7 @@ async def test_how_a_corridor_is_treated_is_shown_while_it_holds(
     database_url: str, twin: Twin, engine: AsyncEngine
 ) -> None:
     clock = ManualClock(START)
+    await write(engine, Incident(MINUTE - 1, FORESEEN, acted=True))
     async with engine.begin() as connection:
         await store.claim(connection, "default", START)
         await connection.execute(
@@ -187,6 +188,13 @@ async def test_how_a_corridor_is_treated_is_shown_while_it_holds(
         later = await stub.GetForecast(request)
         assert later.HasField("forecast")
         assert not later.HasField("treatment")
+
+        # Without the setting nobody watches what becomes of it.
+        async def last_told() -> Any:
+            return list((await stub.ListIncidents(pb.ListIncidentsRequest())).incidents)
+
+        abandoned = messages.INCIDENT_STATE_ABANDONED
+        await poll(last_told, lambda found: found[-1].state == abandoned, WAIT_SECONDS)
 
 
 async def test_bad_input_is_refused(database_url: str, twin: Twin) -> None:

@@ -43,7 +43,7 @@ async def test_the_page_is_of_the_days_that_were_asked_for(
     ]
     async with engine.begin() as connection:
         for alarm in alarms:
-            await store.write_incident(connection, "default", alarm, is_incident=False)
+            await store.write_incident(connection, "default", alarm, NOW, is_incident=False)
         minutes = [
             {"corridor": "default", "minute": at, "content": {}}
             for at in range(MINUTE - DAY, MINUTE)

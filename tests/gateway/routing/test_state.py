@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from gateway.routing.attribution import CallResult, Ending, attribute
 from gateway.routing.decision import Lesson, Policy, decide, learn_from
 from gateway.routing.features import Context, FeatureSpace, Vocabulary
+from gateway.routing.health import prognosis
 from gateway.routing.state import (
+    FADE_EVERY_S,
     MAX_CORRIDORS,
     MAX_STATE_BYTES,
     RoutingState,
@@ -19,6 +22,7 @@ from gateway.routing.state import (
     dump,
     load,
     merge,
+    not_ahead,
 )
 
 POLICY = Policy()
@@ -119,6 +123,33 @@ def test_too_many_corridors() -> None:
     assert len(RoutingState.new(SPACE, names, 0.0).corridors) == MAX_CORRIDORS
     with pytest.raises(StateError, match="at most"):
         RoutingState.new(SPACE, [*names, "one more"], 0.0)
+
+
+def test_what_a_clock_that_was_ahead_believed_ends_and_is_forgotten_all_the_same() -> None:
+    a_year, an_hour = 365 * 86_400.0, 3_600.0
+    failed = Lesson(
+        "EU", "VISA", SPACE.slots(context(random.Random(1))), "a", 0,
+        attribute(CallResult(Ending.UNKNOWN)), timed_out=True,
+    )  # fmt: skip
+    state = taught(1, 30)
+    for _ in range(6):
+        state = learn_from(POLICY, state, failed, now_s=a_year)
+
+    def incident(known: RoutingState, now_s: float) -> float:
+        return prognosis(known.corridors["a"].health, "EU", "VISA", now_s, POLICY.health).incident
+
+    # As it was: by its own times it would stand for a year.
+    assert incident(state, 12 * an_hour) > 0.5
+    mended = not_ahead(state, 0.0)
+    assert mended.time_s == 0.0
+    assert incident(mended, 0.0) == incident(state, 0.0)
+    assert incident(mended, 12 * an_hour) < 0.1
+    later = learn_from(POLICY, mended, replace(failed, corridor="b"), now_s=12 * an_hour)
+    assert later.time_s == 12 * an_hour
+    # Clocks that are a little apart change nothing.
+    assert not_ahead(state, a_year) is state
+    assert not_ahead(state, a_year - FADE_EVERY_S) is state
+    assert not_ahead(state, a_year - FADE_EVERY_S - 1.0) is not state
 
 
 def test_merging_one_replica_is_that_replica() -> None:

@@ -1,12 +1,13 @@
 """What foresight says of a corridor reaches the decisions of a running gateway, and ends there."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.foresight.actions import Posture
+from gateway.foresight_service.board import LONGEST_HOLD
 from gateway.foresight_service.store import claim, write_standing
 from gateway.routing_service.steps import Step
 from gateway.v1 import routing_service_pb2
@@ -44,7 +45,7 @@ async def test_a_discount_moves_payments_until_it_lapses(
     now = datetime.now(UTC)
     # Backup is believed to be much better, but for what is foreseen of it.
     await begin_with(engine, leaning("backup", "default", now, FEW_LESSONS), Step.FULL, now)
-    await held(engine, "backup", 0.9, now + timedelta(hours=1))
+    await held(engine, "backup", 0.9, now + LONGEST_HOLD)
     async with routed_shop(foresight=True) as shop:
         payment, row = await decided_with(shop, engine, 0.9)
         best = max(row.scores, key=lambda score: score["value"])
@@ -66,7 +67,7 @@ async def test_nothing_is_taken_off_without_foresight(
 ) -> None:
     now = datetime.now(UTC)
     await begin_with(engine, leaning("backup", "default", now, FEW_LESSONS), Step.FULL, now)
-    await held(engine, "backup", 0.9, now + timedelta(hours=1))
+    await held(engine, "backup", 0.9, now + LONGEST_HOLD)
     async with routed_shop() as shop:
         _, row = await decided_with(shop, engine, 0.0)
         assert [score["discount"] for score in row.scores] == [0.0, 0.0]

@@ -37,6 +37,7 @@ from gateway.stripe_client.failover import Route
 from gateway.v1 import routing_pb2, routing_service_pb2
 from gateway.v1.routing_service_pb2_grpc import RoutingServiceStub
 from gateway.validation import VALIDATOR
+from runtime.rules import MIN_TIMESTAMP_SECONDS
 from tests.gateway.payments.test_states import new_payment
 from tests.gateway.routing_service.beliefs import CONTEXT, leaning
 from tests.gateway.routing_service.conftest import RoutedShop
@@ -300,6 +301,9 @@ async def test_operators_have_policies_judged(
         ]
         assert not (nothing.accepted)
         assert not (nothing.HasField("doubly_robust"))
+        # There is no time a week before the first one that a timestamp can be.
+        first = Timestamp(seconds=MIN_TIMESTAMP_SECONDS)
+        assert (await told(operators_order={}, end_time=first)).decision_count == 0
         error = await refused(
             stub.EvaluatePolicy(pb.EvaluatePolicyRequest(model_version="0" * 64), timeout=120)
         )

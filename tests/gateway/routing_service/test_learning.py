@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import insert, select, update
@@ -17,7 +18,8 @@ from gateway.payments.store.events import number_events
 from gateway.payments.store.rows import event_row, payment_row
 from gateway.payments.store.schema import EVENT, PAYMENT
 from gateway.routing.decision import decide
-from gateway.routing.state import RoutingState, content_hash, dump
+from gateway.routing.state import MAX_CORRIDORS, RoutingState, content_hash, dump
+from gateway.routing_service import learner as learning
 from gateway.routing_service import schema, store
 from gateway.routing_service.board import STALE_AFTER, ModelBoard
 from gateway.routing_service.learner import Learner
@@ -26,10 +28,18 @@ from gateway.routing_service.steps import MIN_ARM_OUTCOMES, Arm, Mode, Step
 from gateway.routing_service.store import KEEP_DECISIONS, KEEP_MODELS
 from gateway.routing_service.telemetry import FallBack
 from gateway.routing_service.terms import SPACE, RoutingTerms
+from gateway.routing_service.wiring import pruning
 from gateway.stripe_client.failover import Candidate, Route
 from runtime.clock import ManualClock
 from tests.gateway.payments.test_states import new_payment
-from tests.gateway.routing_service.beliefs import CONTEXT, POLICY, begin_with, leaning, outcomes
+from tests.gateway.routing_service.beliefs import (
+    CONTEXT,
+    POLICY,
+    begin_with,
+    decisions,
+    leaning,
+    outcomes,
+)
 from tests.gateway.running import OpenGate
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -209,6 +219,90 @@ async def test_a_model_is_stale_when_nobody_is_up_to_date(
     await learner.round()
     await board.refresh()
     assert board.problem() is None
+
+
+async def test_a_model_of_a_learner_whose_clock_was_ahead_is_stale_too(
+    engine: AsyncEngine, clock: ManualClock
+) -> None:
+    await learner_of(engine, ManualClock(NOW + STALE_AFTER)).round()
+    board = ModelBoard(engine, clock)
+    await board.refresh()
+    assert board.problem() is None
+    # Otherwise it would be fresh for an hour, though nobody learns.
+    await learner_of(engine, ManualClock(NOW + timedelta(hours=1))).round()
+    await board.refresh()
+    assert board.problem() is FallBack.STALE
+    await learner_of(engine, clock).round()
+    await board.refresh()
+    assert board.problem() is None
+
+
+async def test_a_model_is_stale_while_much_is_to_be_learnt_yet(
+    engine: AsyncEngine, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin_with(engine, NEW, Step.FULL, NOW)
+    await tell(engine, [(f"pay_{n}", Arm.RULES, APPROVED) for n in range(3)])
+    # It was off for a day, and reads what has come meanwhile.
+    clock.advance(timedelta(days=1))
+    monkeypatch.setattr(learning, "MAX_EVENTS", 2)
+    learner, board = learner_of(engine, clock), ModelBoard(engine, clock)
+    assert await learner.round()
+    await board.refresh()
+    assert board.problem() is FallBack.STALE
+    assert not await learner.round()
+    await board.refresh()
+    assert board.problem() is None
+    assert (await in_force(engine)).learned == 3
+
+
+async def test_a_payment_that_cannot_be_learnt_from_does_not_keep_the_others_from_it(
+    engine: AsyncEngine, clock: ManualClock, database_url: str
+) -> None:
+    learner = learner_of(engine, clock)
+    await learner.round()
+    await tell(engine, [(f"pay_{n}", Arm.RULES, APPROVED) for n in range(4)])
+    # What no release can read; buckets that are none of this release's, and some that are, and
+    # meant something else in the release that decided.
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        for statement in (
+            r"UPDATE payment_event SET snapshot = '\x6e6f' WHERE payment_id = 'pay_0'",
+            'UPDATE routing_decision SET slots = \'{"own": [90000], "common": [90001]}\''
+            " WHERE payment_id = 'pay_1'",
+            "UPDATE routing_decision SET features_hash = 'another' WHERE payment_id = 'pay_2'",
+        ):
+            await connection.execute(statement.encode())
+    assert not await learner.round()
+    assert (await in_force(engine)).learned == 1
+    # What they came to counts all the same, where it can be read.
+    assert set(await outcomes(engine)) == {"pay_1", "pay_2", "pay_3"}
+
+
+async def test_where_nobody_learns_what_is_old_is_deleted_too(
+    engine: AsyncEngine, clock: ManualClock
+) -> None:
+    await begin_with(engine, NEW, Step.SHADOW, NOW)
+    await tell(engine, [("pay_1", Arm.RULES, APPROVED)])
+    await learner_of(engine, clock).round()
+    for passed, left in ((KEEP_DECISIONS, {"pay_1"}), (timedelta(microseconds=1), set())):
+        clock.advance(passed)
+        await pruning(engine, clock).attempt()
+        assert set(await decisions(engine)) == set(await outcomes(engine)) == left
+
+
+async def test_corridors_that_are_gone_give_way_when_a_model_is_full(
+    engine: AsyncEngine, clock: ManualClock
+) -> None:
+    gone = [f"gone-{number}" for number in range(MAX_CORRIDORS)]
+    full = RoutingState.new(SPACE, gone, NOW.timestamp())
+    await begin_with(engine, full, Step.SHADOW, NOW)
+    await tell(engine, [("pay_1", Arm.RULES, APPROVED)])
+    await learner_of(engine, clock).round()
+    board = ModelBoard(engine, clock)
+    await board.refresh()
+    assert board.known is not None
+    assert board.known.state.learned == 1
+    assert board.known.state.corridors
+    assert board.known.state.corridors.keys() <= set(CORRIDORS)
 
 
 async def test_a_model_of_other_features_is_not_used_and_learning_begins_anew(

@@ -10,6 +10,7 @@ from gateway.webhooks_out.domain import (
     DisableCause,
     Endpoint,
     EndpointState,
+    Feed,
     disabled,
     enabled,
     endpoint_after,
@@ -32,6 +33,7 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 FAILED = Attempt(500, "http_status")
 ENDPOINT = Endpoint(
     id="whe_1",
+    feed=Feed.PAYMENTS,
     url="https://shop.example/hook",
     description="",
     merchant_id="",
