@@ -30,6 +30,7 @@ from compliance.verifications.wiring import open_verifications
 from runtime.acts import open_act_log
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
+from runtime.durability_watch import DurabilityWatch
 from runtime.migrations import prepare_database
 from runtime.postgres import close_engine, create_engine
 from runtime.process import run_service
@@ -42,7 +43,8 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """The running service; leaving drains and closes everything."""
     clock = clock or SystemClock()
-    database = Database(await prepare_database(settings), settings.database_limits)
+    durability = DurabilityWatch(required=settings.require_synchronous)
+    database = Database(await prepare_database(settings), settings.database_limits, durability)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         engine = create_engine(
@@ -92,6 +94,7 @@ async def open_service(
             dependencies={"database": database.check},
             changed=database.changed,
             acts=acts,
+            durability=durability,
         )
         loops = [database.loop(), *(loop for part in parts for loop in part.loops)]
         await enter(server.supervisor.running(*loops))

@@ -41,6 +41,7 @@ from runtime.acts import open_act_log
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
+from runtime.durability_watch import DurabilityWatch
 from runtime.idempotency import RequestIds
 from runtime.migrations import prepare_database
 from runtime.notifications import Listener
@@ -62,7 +63,8 @@ async def open_service(
         async with open_intake_alone(settings, broker, clock) as server:
             yield server
         return
-    database = Database(await prepare_database(settings), settings.database_limits)
+    durability = DurabilityWatch(required=settings.require_synchronous)
+    database = Database(await prepare_database(settings), settings.database_limits, durability)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         pool_size = settings.database_pool_size
@@ -92,14 +94,14 @@ async def open_service(
                 observer=evidence,
             )
         )
-        restored = await open_guard(engine, stripe.client, identity, clock)
+        restored = await open_guard(engine, stripe.client, identity, clock, durability)
         guard = restored.guard
         foresight = open_foresight(settings, engine, stripe, evidence, guard, clock, limits)
         on_stored = None if evidence is None else evidence.webhook_stored
-        intake = await enter(open_intake(settings, engine, broker, clock, on_stored))
+        intake = await enter(open_intake(settings, engine, broker, clock, durability, on_stored))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
         operations = open_operations(
-            settings, engine, request_ids, identity, guard, worker_notifier, clock
+            settings, engine, request_ids, identity, guard, worker_notifier, clock, durability
         )
         past = PastPayments(engine)
         routed = settings, engine, stripe.client, request_ids, guard, past, clock
@@ -172,6 +174,7 @@ async def open_service(
             dependencies={"database": database.check},
             changed=database.changed,
             acts=acts,
+            durability=durability,
             bounds=MerchantScope(engine, guard),
             http_routes=[route for part in parts for route in part.http_routes],
         )

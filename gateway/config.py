@@ -53,6 +53,7 @@ class GatewaySettings(WebhookSettings):
         env_prefix="GATEWAY_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
     service_name: ClassVar[str] = "gateway"
+    synchronous_in_production: ClassVar[bool] = True
     rights: ClassVar[Rights] = RIGHTS
     default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
     binding: ClassVar[Binding | None] = MERCHANTS

@@ -31,6 +31,7 @@ from ledger.validation import VALIDATOR
 from runtime.acts import ActLog
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
+from runtime.durability_watch import DurabilityWatch
 from runtime.migrations import prepare_database
 from runtime.process import run_service
 from runtime.server import RpcServer, registered
@@ -43,13 +44,15 @@ async def open_service(
     """Serves; on exit drains: callers first, then committers, then connections."""
     clock = clock or SystemClock()
     signer = SIGNING.key(settings)
-    database = Database(await prepare_database(settings), settings.database_limits)
+    durability = DurabilityWatch(required=settings.require_synchronous)
+    database = Database(await prepare_database(settings), settings.database_limits, durability)
     reads = read_connections(database, settings.database_pool_size)
     commits = commit_connections(database, settings.commit_pool_size)
     reader = Reader(reads)
     feed = Feed(reader)
     seals = Seals(reads)
-    sealer = Sealer(seals, signer, clock, settings.seal_interval_ms)
+    confirm = durability.confirm if durability.required else None
+    sealer = Sealer(seals, signer, clock, settings.seal_interval_ms, confirm)
     snapshots = Snapshots(reads, limits)
 
     def on_commit(ledger_id: int, last_sequence: int) -> None:
@@ -89,6 +92,7 @@ async def open_service(
         dependencies={"database": database.check},
         changed=database.changed,
         acts=acts,
+        durability=durability,
     )
     async with AsyncExitStack() as stack:
         for connections in (reads, commits):

@@ -18,6 +18,7 @@ class LedgerSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="LEDGER_")
     service_name: ClassVar[str] = "ledger"
+    synchronous_in_production: ClassVar[bool] = True
     # Those of `ledger.export` and `ledger.load`, which are clients.
     other_variables: ClassVar[frozenset[str]] = frozenset(
         f"LEDGER_CLIENT_TLS_{name}_FILE" for name in ("CERTIFICATE", "KEY", "CA")

@@ -21,7 +21,7 @@ SEALED = Counter("ledger_sealed_transactions_total", "Transactions sealed by thi
 SEALS = Counter(
     "ledger_seals_total", "Checkpoints of this process by what became of them.", ["result"]
 )
-for _result in ("sealed", "lost", "failed", "refused"):
+for _result in ("sealed", "lost", "failed", "refused", "unconfirmed"):
     SEALS.labels(_result)
 SEAL_SECONDS = Histogram(
     "ledger_seal_seconds",

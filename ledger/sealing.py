@@ -5,11 +5,15 @@ since, computes the subtrees that are complete now, and writes them with the nex
 statement. Any number of replicas may seal at once: a checkpoint names the one before it, and of
 two that name the same one only the first is written (see `0004_seals.sql`). What a crash leaves
 is the last checkpoint, from which the next start goes on.
+
+Where the primary has to be synchronous, a checkpoint covers only what a standby has: a failover
+cannot contradict it then.
 """
 
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 from ledger.account_line import account_line
@@ -25,6 +29,7 @@ from ledger.seals import (
     TamperedError,
 )
 from runtime.clock import Clock
+from runtime.durability_watch import NotConfirmedError
 from runtime.items import Items
 from runtime.logs import get_logger
 from runtime.loops import Loop
@@ -43,6 +48,9 @@ LEAVES_PER_TURN = 1_024
 ACCOUNTS_PER_READ = 1_000
 # Where ledgers are remembered to be sealed to; the others are looked up again.
 MAX_KNOWN_LOGS = 1_000
+
+# Returns when a standby has what a server had written up to a position; raises `NotConfirmedError`.
+Confirm = Callable[[str, int], Awaitable[None]]
 
 log = get_logger(__name__)
 
@@ -80,7 +88,16 @@ class SealedLog:
 class Sealer:
     """Seals every ledger of a database, for as long as it runs."""
 
-    def __init__(self, seals: Seals, signer: SignerKey, clock: Clock, interval_ms: int) -> None:
+    def __init__(
+        self,
+        seals: Seals,
+        signer: SignerKey,
+        clock: Clock,
+        interval_ms: int,
+        confirm: Confirm | None = None,
+    ) -> None:
+        """With `confirm`, only what a standby has is sealed."""
+        self._confirm = confirm
         self._seals = seals
         self._signer = signer
         self._clock = clock
@@ -116,6 +133,9 @@ class Sealer:
                     try:
                         left += await self.seal(ledger)
                         continue
+                    except NotConfirmedError:
+                        SEALS.labels(result="unconfirmed").inc()
+                        raise
                     except TamperedError:
                         SEALS.labels(result="refused").inc()
                         log.error("sealing_refused", ledger=ledger.name, tree_size=ledger.tree_size)
@@ -130,9 +150,11 @@ class Sealer:
     async def seal(self, ledger: PendingLedger) -> int:
         """Adds one checkpoint; answers how many transactions are still without.
 
-        Raises `TamperedError` if the log is not what the checkpoint before says.
+        Raises `TamperedError` if the log is not what the checkpoint before says, and
+        `NotConfirmedError` if no standby has what would be sealed.
         """
         started = time.perf_counter()
+        server = await self._server()
         sealed_log = self._logs.pop(ledger.ledger_id, None)
         if sealed_log is None or sealed_log.size != ledger.tree_size:
             sealed_log = await self._load(ledger)
@@ -144,6 +166,7 @@ class Sealer:
         nodes = await self._extend(ledger.ledger_id, sealed_log, last)
         # Read after the transactions, so there are all that those name.
         await self._extend_accounts(ledger.ledger_id, sealed_log)
+        await self._confirm_read(server)
         sealed = self._signed(ledger.name, sealed_log)
         if not await self._seals.write(ledger.ledger_id, previous_size, sealed, nodes):
             SEALS.labels(result="lost").inc()
@@ -153,6 +176,26 @@ class Sealer:
         SEALED.inc(last - previous_size)
         SEAL_SECONDS.observe(time.perf_counter() - started)
         return ledger.last_sequence - last
+
+    async def _server(self) -> str:
+        """Where is read what is to be sealed; empty if no standby has to have it."""
+        if self._confirm is None:
+            return ""
+        server, _ = await self._seals.position()
+        return server
+
+    async def _confirm_read(self, server: str) -> None:
+        """Returns when a standby has all that was read, if one has to.
+
+        That a row is seen does not say so: a wait that was ended, or a restart, shows what is here
+        alone. The position of the log after reading covers the commits of all that was read.
+        """
+        if self._confirm is None:
+            return
+        still, position = await self._seals.position()
+        if still != server:
+            raise NotConfirmedError("another server takes writes than the one that was read")
+        await self._confirm(server, position)
 
     async def _load(self, ledger: PendingLedger) -> SealedLog:
         """The log up to its newest checkpoint, from the subtrees that are kept."""

@@ -70,6 +70,14 @@ class Seals:
         )
         return SealedCheckpoint(*rows[0]) if rows else None
 
+    async def position(self) -> tuple[str, int]:
+        """Which server is asked, and how far it has written its log: whatever was read there before
+        was committed by then."""
+        async with self._connections.borrow() as connection:
+            cursor = await connection.execute(statement("seal_position"))
+            ((position,),) = await cursor.fetchall()
+            return connection.incarnation, position
+
     async def leaf_hashes(self, ledger_id: int, first: int, last: int) -> bytes:
         """The leaf hashes of the sequences from first to last, one after the other.
 

@@ -23,6 +23,7 @@ from reconciliation.validation import VALIDATOR
 from runtime.acts import open_act_log
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
+from runtime.durability_watch import DurabilityWatch
 from runtime.idempotency import RequestIds
 from runtime.migrations import prepare_database
 from runtime.mutations import Mutations
@@ -38,7 +39,8 @@ async def open_service(
 ) -> AsyncIterator[RpcServer]:
     """The running service; leaving drains and closes everything."""
     clock = clock or SystemClock()
-    database = Database(await prepare_database(settings), settings.database_limits)
+    durability = DurabilityWatch(required=settings.require_synchronous)
+    database = Database(await prepare_database(settings), settings.database_limits, durability)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         engine = create_engine(
@@ -82,6 +84,7 @@ async def open_service(
             dependencies={"database": database.check},
             changed=database.changed,
             acts=acts,
+            durability=durability,
         )
         loops = [database.loop(), *(loop for part in parts for loop in part.loops)]
         await enter(server.supervisor.running(*loops))

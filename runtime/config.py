@@ -18,6 +18,7 @@ from pydantic import (
     AliasChoices,
     Field,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -221,6 +222,8 @@ class ServiceSettings(DatabaseSettings):
     # names may be bound to.
     rights: ClassVar[Rights] = {}
     default_client_roles: ClassVar[Mapping[str, str]] = {}
+    # Whether production acknowledges nothing that no standby has, unless it is told otherwise.
+    synchronous_in_production: ClassVar[bool] = False
     binding: ClassVar[Binding | None] = None
 
     listen_address: str
@@ -230,6 +233,8 @@ class ServiceSettings(DatabaseSettings):
     database_connect_seconds: int = Field(2, ge=2, le=30)
     database_stall_seconds: float = Field(2.0, ge=0.5, le=30)
     database_answer_seconds: float = Field(60.0, ge=10, le=600)
+    # Whether nothing is served or acknowledged unless the primary is synchronous.
+    require_synchronous: bool = Field(default_factory=_unset, validate_default=True)
     tls_certificate_file: Path | None = None
     tls_key_file: Path | None = None
     tls_ca_file: Path | None = None
@@ -249,6 +254,13 @@ class ServiceSettings(DatabaseSettings):
     method_roles: Annotated[MethodRoles, NoDecode] = Field(
         default_factory=dict, validate_default=True
     )
+
+    @field_validator("require_synchronous", mode="before")
+    @classmethod
+    def _synchronous_by_environment(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is not None:
+            return given
+        return cls.synchronous_in_production and info.data.get("env") is Environment.PRODUCTION
 
     @field_validator("client_roles", mode="before")
     @classmethod

@@ -7,12 +7,16 @@ for. When one is found, or none can be reached, every session with the old one i
 under way there fails as when a connection is lost. While the server itself can be reached, and
 only commits stand (a standby is away), nothing is left: each would hold a backend there for good.
 
+After each of these commits, and at each new connection, it is looked whether a standby has what
+is committed (`runtime.durability_watch`).
+
 See docs/adr/0030-a-database-that-stalls.md.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from weakref import WeakSet
@@ -24,6 +28,7 @@ from runtime.backoff import Backoff
 from runtime.database_errors import DatabaseDownError
 from runtime.database_limits import DatabaseLimits
 from runtime.database_url import Host, parse
+from runtime.durability_watch import LOOK, DurabilityWatch, read
 from runtime.logs import get_logger
 from runtime.loops import Loop, Rounds, is_unavailable
 from runtime.notifier import Notifier
@@ -46,8 +51,15 @@ TCP_OPTIONS: dict[str, Any] = {
     "keepalives_count": "2",
     "tcp_user_timeout": "15000",
 }
-# It is written to the log and to standbys, and to no table; anybody may.
-SMALL_COMMIT = "SELECT pg_logical_emit_message(TRUE, 'health', '')"
+# It is written to the log and to standbys, and to no table; anybody may. Gives where it is there.
+SMALL_COMMIT = "SELECT (pg_logical_emit_message(TRUE, 'health', '') - '0/0'::pg_lsn)::bigint"
+# Whether standbys are seen, and whether they would be in the role that may see them.
+MAY_SEE_STANDBYS = """
+    SELECT
+        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
+        pg_has_role(session_user, 'pg_read_all_stats', 'MEMBER')
+"""
+SEE_STANDBYS = "SET ROLE pg_read_all_stats"
 # Another text after a failover, a restore or a restart of the server.
 INCARNATION = (
     "SELECT pg_postmaster_start_time() || ' ' || oid FROM pg_database"
@@ -70,8 +82,15 @@ class _ServerChangedError(psycopg.OperationalError):
 class Database:
     """The way to all connections of one process to one database."""
 
-    def __init__(self, url: str, limits: DatabaseLimits | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        limits: DatabaseLimits | None = None,
+        durability: DurabilityWatch | None = None,
+    ) -> None:
         self._url = parse(url)
+        self.durability = durability or DurabilityWatch()
+        """Whether what is committed is on a standby, too."""
         self._limits = limits or DatabaseLimits()
         # The one that was last good comes first, those that gave no answer last.
         self._hosts = list(self._url.hosts)
@@ -81,7 +100,8 @@ class Database:
         self._is_silent = False
         self._failures = 0
         self._patience_seconds = PATIENCE_SECONDS
-        self._doubt = Notifier()
+        # Notified when there is a reason to look now.
+        self._doubt = self.durability.wanted
         self._looked = asyncio.Event()
         self.name = self._url.parameters.get("dbname", "")
         self.changed = Notifier()
@@ -147,6 +167,7 @@ class Database:
         """A session with one primary; a round is a commit."""
         session = await self._connect_or_leave()
         try:
+            await self._see_standbys(session)
             self._leave(lambda other: other.incarnation != session.incarnation, "moved")
             while True:  # Until the loop closes it, or the server is another.
                 await self._commit(session)
@@ -156,9 +177,10 @@ class Database:
             session.drop()
 
     async def _commit(self, session: Session) -> None:
-        """Returns when a commit was answered; raises when there is reason to go elsewhere."""
+        """Returns when a commit was answered and it was looked whether a standby has it; raises
+        when there is reason to go elsewhere."""
         started = time.monotonic()
-        commit = asyncio.ensure_future(session.execute(SMALL_COMMIT))
+        commit = asyncio.ensure_future(self._commit_and_look(session))
         try:
             await asyncio.wait({commit}, timeout=self._limits.stall_seconds)
             while not commit.done():
@@ -174,11 +196,39 @@ class Database:
             if not commit.cancelled():
                 commit.exception()  # It is of no interest when another reason is raised.
 
+    async def _commit_and_look(self, session: Session) -> None:
+        cursor = await session.execute(SMALL_COMMIT)
+        row = await cursor.fetchone()
+        assert row is not None, "a function gives a row"
+        await self._look(session, committed=row[0])
+
+    async def _look(self, session: Session, committed: int | None = None) -> None:
+        cursor = await session.execute(LOOK)
+        row = await cursor.fetchone()
+        assert row is not None, "one is connected to a database"
+        self.durability.looked(*read(row, committed))
+
+    async def _see_standbys(self, session: Session) -> None:
+        """Has the session see how standbys stand, if its login may."""
+        cursor = await session.execute(MAY_SEE_STANDBYS)
+        row = await cursor.fetchone()
+        assert row is not None, "functions give a row"
+        sees, is_member = row
+        if is_member and not sees:
+            await session.execute(SEE_STANDBYS)
+
     async def _look_elsewhere(self, session: Session) -> None:
         fresh = await self._connect_or_leave()
-        fresh.drop()
-        if fresh.incarnation != session.incarnation:
-            raise _ServerChangedError("another server takes writes")
+        try:
+            if fresh.incarnation != session.incarnation:
+                raise _ServerChangedError("another server takes writes")
+            # Commits stand: is there a standby at all?
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.connect_seconds):
+                    await self._see_standbys(fresh)
+                    await self._look(fresh)
+        finally:
+            fresh.drop()
 
     def _well(self) -> None:
         self._is_silent = False
@@ -264,7 +314,7 @@ class Database:
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 async with session.cursor(row_factory=tuple_row) as cursor:
-                    await cursor.execute(INCARNATION)
+                    await cursor.execute(LOOK)
                     row = await cursor.fetchone()
         except TimeoutError:
             session.drop()
@@ -272,8 +322,9 @@ class Database:
         except BaseException:
             session.drop()
             raise
-        assert row is not None, "a function gives a row"
-        session.incarnation = row[0]
+        assert row is not None, "one is connected to a database"
+        session.incarnation, reading = read(row)
+        self.durability.connected(session.incarnation, reading)
         session.opened = time.monotonic()
         return session
 

@@ -18,7 +18,13 @@ DEPENDENCY_UP = Gauge(
 )
 
 Check = Callable[[], Awaitable[None]]
+# What is said of something, whether it is well or not.
+Detail = Callable[[], str]
 log = get_logger(__name__)
+
+
+class NotWellError(Exception):
+    """Raised by a check that knows why, in words that may be shown: its message."""
 
 
 class HealthMonitor:
@@ -30,12 +36,15 @@ class HealthMonitor:
         services: Sequence[str],
         dependencies: Mapping[str, Check],
         changed: Notifier | None = None,
+        details: Mapping[str, Detail] | None = None,
     ) -> None:
-        """`changed` is notified when a dependency knows by itself that it got well or unwell."""
+        """`changed` is notified when a dependency knows by itself that it got well or unwell;
+        `details` are told besides."""
         self._name = name
         self._services = services
         self._dependencies = dependencies
         self._changed = changed
+        self._details = dict(details or {})
         self._down: dict[str, str] | None = None
         self._broken: dict[str, str] = {}
         self.servicer = HealthServicer()
@@ -45,6 +54,11 @@ class HealthMonitor:
         """What is not well: the dependencies that did not answer last time, with the kind of
         error, and what is broken for good."""
         return self._down if self._down is not None else {"startup": "not checked yet"}
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """What is told besides, as it is now."""
+        return {name: detail() for name, detail in self._details.items()}
 
     def loop(self) -> Loop:
         """Checks again and again."""
@@ -90,6 +104,8 @@ class HealthMonitor:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
                 await check()
+        except NotWellError as error:
+            return str(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the dependency is not well)
             return type(error).__name__
         return None

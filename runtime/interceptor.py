@@ -24,6 +24,7 @@ from runtime.admission import MAX_REQUEST_BYTES, NoRoomError, Quota
 from runtime.auth import Gatekeeper, caller
 from runtime.database_errors import DATABASE_IS_GONE
 from runtime.draining import Drain
+from runtime.durability_watch import DurabilityWatch, NotSynchronousError
 from runtime.errors import STATUS_DETAILS_KEY, ErrorDomain, FieldViolation, ServiceError
 from runtime.intake import Intake, OpenMethods, UnfitRequestError
 from runtime.logs import get_logger, place_of
@@ -85,6 +86,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         rights: Rights,
         acts: ActLog | None,
         bounds: Bounds | None,
+        durability: DurabilityWatch | None,
         methods: Iterable[Method],
         default_timeout_seconds: float,
         max_concurrent_calls: int,
@@ -97,6 +99,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._rights = rights
         self._acts = acts
         self._bounds = bounds
+        self._durability = durability
         self._methods = {method.path: method for method in methods}
         for path in self._methods:
             # There before the first: an increase from nothing is none.
@@ -149,6 +152,27 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._unary(method, parse, handler.unary_unary), None, serialize_unless_encoded
         )
 
+    def _durable(self, method: Method, behavior: Any) -> Any:
+        """The same, refused while what it writes is on no standby and has to be; so is the answer
+        that it gives, when that was found meanwhile. A failure is an answer, too."""
+        service, name = method.names
+        rule = self._rights.get(service, {}).get(name)
+        durability = self._durability
+        if durability is None or not durability.required or rule is None or not rule.changes:
+            return behavior
+
+        async def durable(request: Any, context: Any) -> Any:
+            durability.check()
+            try:
+                answer = await behavior(request, context)
+            except ServiceError:
+                durability.check()
+                raise
+            durability.check()
+            return answer
+
+        return durable
+
     def _kept(self, method: Method, behavior: Any) -> Any:
         """The same, with acts of operators written down before they are done."""
         service, name = method.names
@@ -170,7 +194,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         path = method.path
         implemented = inspect.iscoroutinefunction(behavior)
         decode = self._decoder(method, parse, implemented=implemented)
-        behavior = self._kept(method, behavior)
+        behavior = self._durable(method, self._kept(method, behavior))
         seconds = CALL_SECONDS.labels(path)
         answered = CALLS.labels(path, "OK")
         calls, intake, admit = self._calls, self._intake, self._gatekeeper.admit
@@ -288,7 +312,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 # gRPC itself ends a call at its deadline.
                 async with asyncio.timeout(None if left is not None else MAX_UPLOAD_SECONDS):
                     with deadline.within(MAX_UPLOAD_SECONDS if left is None else left):
-                        response = await self._kept(method, whole)(first, context)
+                        kept = self._durable(method, self._kept(method, whole))
+                        response = await kept(first, context)
             except Exception as error:  # noqa: BLE001 (every failure becomes a status)
                 await self._fail(path, context, error)
             else:
@@ -349,6 +374,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "OVERLOADED",
                 f"this server has too many {error.what}",
+                retry_delay=RETRY_DELAY,
+            )
+        if isinstance(error, NotSynchronousError):
+            return self._errors.runtime_error(
+                grpc.StatusCode.UNAVAILABLE,
+                "PRIMARY_NOT_SYNCHRONOUS",
+                "no standby has what is written now, and one has to; send the same request again",
+                metadata={
+                    "durability": error.statement.durability,
+                    "cause": error.statement.cause or "",
+                },
                 retry_delay=RETRY_DELAY,
             )
         if isinstance(error, UnfitRequestError):

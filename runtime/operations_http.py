@@ -79,7 +79,8 @@ class OperationsServer:
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         down = dict(self._health.down)
-        return web.json_response({"serving": not down, "down": down}, status=503 if down else 200)
+        told = {"serving": not down, "down": down, **self._health.details}
+        return web.json_response(told, status=503 if down else 200)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

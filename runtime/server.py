@@ -23,6 +23,7 @@ from runtime.auth import Gatekeeper, server_credentials
 from runtime.config import ServiceSettings, split_address
 from runtime.descriptors import soft_limit
 from runtime.draining import Drain
+from runtime.durability_watch import DurabilityWatch
 from runtime.errors import ErrorDomain
 from runtime.health import Check, HealthMonitor
 from runtime.http_connections import ConnectionPolicy
@@ -42,6 +43,8 @@ HANDSHAKE_MS = 10_000
 DESCRIPTORS_SHARE = 2
 # Of each, before we hear of it, gRPC may hold a window.
 MAX_STREAMS_PER_CONNECTION = 4096
+# As health calls it.
+DURABILITY = "durability"
 UNTRACED_METHODS = ("/grpc.health.", "/grpc.reflection.")
 
 log = get_logger(__name__)
@@ -100,12 +103,19 @@ class RpcServer:
         changed: Notifier | None = None,
         acts: ActLog | None = None,
         bounds: Bounds | None = None,
+        durability: DurabilityWatch | None = None,
     ) -> None:
         """`changed` is notified when a dependency knows by itself that it got well or unwell;
-        `acts` keeps what operators do, and `bounds` clients to what they are bound to."""
+        `acts` keeps what operators do, and `bounds` clients to what they are bound to; `durability`
+        is of the database that is written to, and refuses writes where it is required."""
         self._settings = settings
         names = [service.descriptor.full_name for service in services]
-        self.health = HealthMonitor(settings.service_name, names, dependencies, changed)
+        details = {}
+        if durability is not None:
+            details[DURABILITY] = durability.detail
+            if durability.required:
+                dependencies = {**dependencies, DURABILITY: durability.check_begun}
+        self.health = HealthMonitor(settings.service_name, names, dependencies, changed, details)
         self.supervisor = Supervisor(self._loop_ended)
         self._http = OperationsServer(
             settings.http_address,
@@ -132,6 +142,7 @@ class RpcServer:
             rights=settings.rights_in_force,
             acts=acts,
             bounds=bounds,
+            durability=durability,
             methods=methods,
             default_timeout_seconds=settings.default_timeout_seconds,
             max_concurrent_calls=settings.max_concurrent_calls,

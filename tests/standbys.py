@@ -59,6 +59,10 @@ class Pair:
         """From now on a COMMIT is done when both have it."""
         _require(self.first.server_url, "*")
 
+    def wait_for_nobody(self) -> None:
+        """From now on a COMMIT is done when the primary has it."""
+        _require(self.first.server_url, "")
+
     def freeze_first(self) -> None:
         """Stops every process of the primary where it is; its sockets stay open."""
         postmaster = int((self.first.data / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -76,12 +80,13 @@ class Pair:
 
 
 @contextmanager
-def pair() -> Iterator[Pair]:
-    """A server and a standby that follows it, empty but for what a new server has."""
+def pair(*, durable: bool = False) -> Iterator[Pair]:
+    """A server and a standby that follows it, empty but for what a new server has; with fsync if
+    they are to be `durable`."""
     directory = temporary_path()
     try:
-        with temporary_server() as first:
-            second = EmbeddedPostgres(directory, durable=False, keep=False)
+        with temporary_server(durable=durable) as first:
+            second = EmbeddedPostgres(directory, durable=durable, keep=False)
             _copy(first, second)
             second.open()
             both = Pair(first, second)

@@ -174,6 +174,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The gateway or Stripe refused what was asked of a verification. Metadata:
     subject_id, gateway_reason (the gateway's reason), stripe_code (Stripe's word, where it gave one).
     """
+    ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: _ErrorReason.ValueType  # 50
+    """UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+    written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+    before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "compliance", written there
@@ -335,5 +340,10 @@ ERROR_REASON_VERIFICATION_NOT_FOUND: ErrorReason.ValueType  # 48
 ERROR_REASON_VERIFICATION_REFUSED: ErrorReason.ValueType  # 49
 """FAILED_PRECONDITION. The gateway or Stripe refused what was asked of a verification. Metadata:
 subject_id, gateway_reason (the gateway's reason), stripe_code (Stripe's word, where it gave one).
+"""
+ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: ErrorReason.ValueType  # 50
+"""UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs once, on an empty data volume: a database per service and three roles for each.
 #   <service>_owner    owns the schema and runs the migrations
-#   <service>_login    what the service connects as; may do nothing by itself
+#   <service>_login    what the service connects as; may do nothing by itself but see whether standbys follow
 #   <service>_service  the rights of the service, given to it by the migrations
 # The folder CREDENTIALS_DIRECTORY has a file for each login, named as it is, with its password.
 set -euo pipefail
@@ -21,6 +21,7 @@ CREATE ROLE :"owner" LOGIN PASSWORD :'owner_password';
 CREATE ROLE :"login" LOGIN PASSWORD :'login_password' NOINHERIT;
 CREATE ROLE :"role" NOLOGIN;
 GRANT :"role" TO :"login", :"owner";
+GRANT pg_read_all_stats TO :"login";
 CREATE DATABASE :"service" OWNER :"owner";
 REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"service" TO :"login", :"role";

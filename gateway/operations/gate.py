@@ -1,12 +1,14 @@
 """What stops everything from being begun."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import database_behind
+from runtime.durability_watch import DurabilityWatch
 from runtime.errors import ServiceError
 
 
@@ -43,6 +45,25 @@ class LossGuard(Gate, Protocol):
     ) -> None:
         """The same in the transaction that writes down what was lost."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DurableGate:
+    """A gate that is closed, too, while what is written has to be on a standby and is on none: an
+    operation that is forgotten there may be begun a second time."""
+
+    gate: Gate
+    durability: DurabilityWatch
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may be begun or gone on with."""
+        return self.gate.closed or self.durability.refuses
+
+    def check(self) -> None:
+        """Raises DATABASE_BEHIND or `NotSynchronousError` while it is closed."""
+        self.gate.check()
+        self.durability.check()
 
 
 def absent(gate: Gate, not_found: ServiceError, *, known: bool = False) -> ServiceError:

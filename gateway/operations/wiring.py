@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.config import GatewaySettings
 from gateway.identity import RequestIdentity
 from gateway.operations.commands import Commands
-from gateway.operations.gate import Gate
+from gateway.operations.gate import DurableGate, Gate
 from gateway.operations.kind import Kind
 from gateway.operations.operation import OperationKind
 from gateway.operations.runner import RunLimits, Runner
 from gateway.operations.store import CHANNEL
 from gateway.part import Part
 from runtime.clock import Clock
+from runtime.durability_watch import DurabilityWatch
 from runtime.idempotency import RequestIds
 from runtime.loops import Loop
 from runtime.notifier import Notifier, SubjectNotifiers
@@ -58,12 +59,14 @@ def open_operations(
     gate: Gate,
     worker_notifier: Notifier,
     clock: Clock,
+    durability: DurabilityWatch,
 ) -> OpenOperations:
     """Whoever has kinds of operations registers them before the loops start."""
     kinds: dict[OperationKind, Kind] = {}
     limits = RunLimits(settings.call_seconds, settings.lease, settings.worker_concurrency)
     subjects = SubjectNotifiers()
-    runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier, gate)
+    durable = DurableGate(gate, durability)
+    runner = Runner(engine, kinds, clock, limits, subjects, worker_notifier, durable)
 
     def commands(table: Table) -> Commands:
         return Commands(

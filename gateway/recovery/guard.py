@@ -20,9 +20,11 @@ from gateway.identity import RequestIdentity
 from gateway.ids import RequestMetadata
 from gateway.recovery import store
 from gateway.recovery.comparison import Comparable, NewestObjects, NotToldError
+from gateway.recovery.histories import Histories
 from gateway.stripe_client.call import background
 from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
+from runtime.durability_watch import DurabilityWatch
 from runtime.logs import get_logger
 from runtime.loops import Loop
 from runtime.postgres import database_incarnation
@@ -55,7 +57,10 @@ class RestoreGuard:
         stripe_client: StripeClient,
         identity: RequestIdentity,
         clock: Clock,
+        durability: DurabilityWatch | None = None,
     ) -> None:
+        """With `durability`, histories of the database are written down, and compared."""
+        self._histories = Histories(engine, durability or DurabilityWatch(), clock)
         self._engine = engine
         self._stripe = stripe_client
         self._identity = identity
@@ -77,6 +82,11 @@ class RestoreGuard:
     def closed(self) -> bool:
         """Whether the database is known to have lost something, so that nothing may be begun."""
         return self._gap is not None
+
+    @property
+    def unchecked_history(self) -> int:
+        """The number of the database's history, as long as not all of it was compared; else 0."""
+        return self._histories.unchecked
 
     async def is_whole(self, connection: AsyncConnection, corridor: str) -> bool:
         """Whether the very database that the connection has was compared with the corridor's newest
@@ -140,6 +150,7 @@ class RestoreGuard:
         if incarnation != self._incarnation:
             self._incarnation = incarnation
             self._compare_anew()
+        await self._histories.look(incarnation)
         self._last_seen = newest[:2] if newest is not None else None
         is_whole = self._compared.issuperset(self._stripe.corridors)
         if is_whole or not self._looked:
@@ -147,6 +158,8 @@ class RestoreGuard:
             self._known_until = newest[2] if newest is not None else None
         if not is_whole and self._clock.now() >= self._next_comparison:
             await self._compare_all()
+        elif is_whole:
+            await self._histories.compared()
         return False
 
     async def _compare_all(self) -> None:

@@ -34,6 +34,7 @@ from gateway.payments.store import payments as payment_store
 from gateway.payments.stripe.outcome_lookup import OutcomeLookup
 from gateway.recovery import hold_store
 from gateway.recovery.guard import RestoreGuard
+from gateway.recovery.histories import write_holds_checked
 from gateway.recovery.rules import Fate, fate_of
 from gateway.stripe_client.call import background
 from gateway.stripe_client.client import StripeClient
@@ -88,6 +89,8 @@ class HoldCheck:
         self._timing = timing
         self._max_unknown = max_unknown
         self._next_check = clock.now()
+        # Of the database, the last history after whose beginning holds were compared.
+        self._checked_history = 0
 
     def loop(self) -> Loop:
         """Compares now and then; what Stripe has and the database lost closes the guard."""
@@ -151,13 +154,19 @@ class HoldCheck:
 
     async def _round(self) -> bool:
         now = self._clock.now()
-        if self._guard.closed or now < self._next_check:
+        history = self._guard.unchecked_history
+        is_new = history > self._checked_history
+        if self._guard.closed or (now < self._next_check and not is_new):
             return False
         if (await self._standing.read()).stop_reason is not None:
             # What is booked where is not certain.
             return False
         with background():
             found = await self.check()
+        if is_new:
+            async with self._engine.begin() as connection:
+                await write_holds_checked(connection, history, now)
+            self._checked_history = history
         # One that failed is made again.
         next_check = now + CHECK_INTERVAL
         self._next_check = min(found.due_time or next_check, next_check)

@@ -13,6 +13,7 @@ from gateway.recovery.guard import RestoreGuard
 from gateway.recovery.holds import HoldCheck
 from gateway.stripe_client.client import StripeClient
 from runtime.clock import Clock
+from runtime.durability_watch import DurabilityWatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,14 @@ class OpenGuard(Part):
 
 
 async def open_guard(
-    engine: AsyncEngine, stripe_client: StripeClient, identity: RequestIdentity, clock: Clock
+    engine: AsyncEngine,
+    stripe_client: StripeClient,
+    identity: RequestIdentity,
+    clock: Clock,
+    durability: DurabilityWatch,
 ) -> OpenGuard:
     """Looks before anything is begun."""
-    guard = RestoreGuard(engine, stripe_client, identity, clock)
+    guard = RestoreGuard(engine, stripe_client, identity, clock, durability)
     await guard.prepare()
     return OpenGuard(guard=guard, loops=(guard.loop(),))
 

@@ -249,6 +249,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
     `difference_low`, `difference_high`, `learned`.
     """
+    ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: _ErrorReason.ValueType  # 64
+    """UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+    written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+    before anything that is decided about a request. Metadata: `durability` (ASYNCHRONOUS, READ_ONLY or UNKNOWN), `cause`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -486,5 +491,10 @@ ERROR_REASON_ROUTING_EVIDENCE_THIN: ErrorReason.ValueType  # 63
 """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
 Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
 `difference_low`, `difference_high`, `learned`.
+"""
+ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: ErrorReason.ValueType  # 64
+"""UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+before anything that is decided about a request. Metadata: `durability` (ASYNCHRONOUS, READ_ONLY or UNKNOWN), `cause`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -13,6 +13,7 @@ from gateway.webhooks_in.brokers.broker import Broker, Delivery, unpack
 from gateway.webhooks_in.buffer import BufferUnavailableError
 from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent
 from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.durability_watch import DurabilityWatch, NotSynchronousError
 from runtime.items import DeadLetter, DeadLetterError, Items
 from runtime.logs import get_logger
 from runtime.loops import Loop, Rounds
@@ -52,6 +53,7 @@ class BrokerRelay:
         engine: AsyncEngine,
         *,
         max_batch: int = MAX_BATCH,
+        durability: DurabilityWatch | None = None,
     ) -> None:
         """One connection of the engine is kept for as long as it works. What is in memory at a
         time is one batch."""
@@ -59,6 +61,7 @@ class BrokerRelay:
         self._inbox = inbox
         self._engine = engine
         self._max_batch = max_batch
+        self._durability = durability
         self._items = Items("webhooks to relay")
 
     def loop(self, finish_seconds: float) -> Loop:
@@ -68,7 +71,7 @@ class BrokerRelay:
             session=self._turn,
             poll_seconds=RETRY_SECONDS,
             finish_seconds=finish_seconds,
-            expected=(BufferUnavailableError,),
+            expected=(BufferUnavailableError, NotSynchronousError),
             on_expected=self._wait,
         )
 
@@ -107,6 +110,9 @@ class BrokerRelay:
             deliveries, _received, lambda delivery: delivery.position, set_aside
         )
         stored = await self._inbox.store_all(received, connection) if received else []
+        if self._durability is not None:
+            # The broker forgets what is acknowledged.
+            self._durability.check()
         await self._broker.acknowledge(deliveries)
         telemetry.relayed.labels("stored").inc(stored.count(True))
         telemetry.relayed.labels("duplicate").inc(stored.count(False))

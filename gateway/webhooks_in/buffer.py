@@ -10,6 +10,7 @@ from gateway.webhooks_in.event import ReceivedEvent, StripeEvent
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.batching import Batcher
 from runtime.clock import Clock
+from runtime.durability_watch import DurabilityWatch, NotSynchronousError
 
 
 class BufferUnavailableError(Exception):
@@ -76,18 +77,31 @@ MAX_STORED_AT_ONCE = 128
 class PostgresBuffer:
     """`Buffer` on the inbox. Events that come in while one commit is under way share the next."""
 
-    def __init__(self, inbox: PostgresInbox, clock: Clock) -> None:
+    def __init__(
+        self, inbox: PostgresInbox, clock: Clock, durability: DurabilityWatch | None = None
+    ) -> None:
         self._inbox = inbox
         self._clock = clock
+        self._durability = durability
         self._stores: Batcher[ReceivedEvent, bool] = Batcher(
             inbox.store_all, max_items=MAX_STORED_AT_ONCE
         )
 
     async def store(self, event: StripeEvent) -> bool:
+        self._check_durable()
         try:
-            return await self._stores.submit(ReceivedEvent(event, self._clock.now()))
+            stored = await self._stores.submit(ReceivedEvent(event, self._clock.now()))
         except (SQLAlchemyError, OSError) as error:
             raise BufferUnavailableError(type(error).__name__) from error
+        self._check_durable()
+        return stored
+
+    def _check_durable(self) -> None:
+        if self._durability is not None:
+            try:
+                self._durability.check()
+            except NotSynchronousError as error:
+                raise BufferUnavailableError(str(error)) from error
 
     async def check(self) -> None:
         try:

@@ -25,6 +25,7 @@ from gateway.webhooks_in.walk_markers import WalkMarkers
 from gateway.webhooks_in.walk_proofs import WalkProofs
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.durability_watch import DurabilityWatch
 from runtime.notifier import Notifier
 from runtime.postgres import close_engine, create_engine
 from runtime.server import RpcServer
@@ -44,11 +45,14 @@ async def open_intake(
     engine: AsyncEngine,
     broker: Broker | None,
     clock: Clock,
+    durability: DurabilityWatch,
     on_stored: Callable[[ReceivedEvent], None] | None = None,
 ) -> AsyncIterator[OpenIntake]:
     """The inbox, and before it the buffer of the settings; the role webhooks takes events in."""
     inbox = PostgresInbox(engine, clock, on_stored)
-    buffer: Buffer = BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock)
+    buffer: Buffer = (
+        BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock, durability)
+    )
     receiver = WebhookReceiver(settings.corridors, buffer, clock)
     try:
         yield OpenIntake(
@@ -115,7 +119,8 @@ async def open_processing(
                 database, role=DATABASE_ROLE, pool_size=1, application_name="gateway relay"
             )
             stack.push_async_callback(close_engine, engine)
-            loops.append(BrokerRelay(broker, inbox, engine).loop(settings.drain_seconds))
+            relay = BrokerRelay(broker, inbox, engine, durability=database.durability)
+            loops.append(relay.loop(settings.drain_seconds))
         yield Part(
             worker_loops=loops, leader_tasks=(recovery.loop(),), notifiers={CHANNEL: notifier}
         )

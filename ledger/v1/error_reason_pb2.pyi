@@ -150,6 +150,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     restored from a backup, or lost its last commits, and has gone on since. Watch from an older cursor
     that was kept, or from after_sequence, which is always right. Metadata: sequence, after_sequence.
     """
+    ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: _ErrorReason.ValueType  # 38
+    """UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+    written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+    before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. On the wire it is ErrorInfo.reason without the prefix "ERROR_REASON_", with the
@@ -289,5 +294,10 @@ ERROR_REASON_CURSOR_OUTDATED: ErrorReason.ValueType  # 37
 """OUT_OF_RANGE. The ledger has another transaction at this sequence than the watcher has seen: it was
 restored from a backup, or lost its last commits, and has gone on since. Watch from an older cursor
 that was kept, or from after_sequence, which is always right. Metadata: sequence, after_sequence.
+"""
+ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: ErrorReason.ValueType  # 38
+"""UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -153,6 +153,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_ADJUSTMENT_NOT_FOUND: _ErrorReason.ValueType  # 43
     """NOT_FOUND. No adjustment has this id. Metadata: adjustment_id."""
+    ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: _ErrorReason.ValueType  # 44
+    """UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+    written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+    before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the reason of google.rpc.ErrorInfo with domain "reconciliation", written there
@@ -294,4 +299,9 @@ Metadata: break_id, adjustment_id.
 """
 ERROR_REASON_ADJUSTMENT_NOT_FOUND: ErrorReason.ValueType  # 43
 """NOT_FOUND. No adjustment has this id. Metadata: adjustment_id."""
+ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: ErrorReason.ValueType  # 44
+"""UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
+written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
+before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -78,6 +78,8 @@ IDENTITY = 'gateway_verifications_oldest_seconds{stage="%s"}'
 BREAKS = 'reconciliation_breaks_open{kind="%s",age="%s"}'
 CLOSED = 'reconciliation_closed_until_timestamp_seconds{corridor="main"}'
 OLDEST_MAIL = "compliance_notice_mail_oldest_timestamp_seconds"
+REQUIRED = 'database_durability_required{job="ledger",instance="one"}'
+DURABLE = 'database_durability{job="ledger",instance="one",durability="SYNCHRONOUS"}'
 LEADING = 'gateway_leader_task_leading{task="t",instance="one"}'
 LOOP = 'loop_last_success_timestamp_seconds{job="gateway",loop="l"}'
 LOOP_RESTS = always('loop_poll_seconds{job="gateway",loop="l"}', 1)
@@ -90,6 +92,17 @@ SCENES = (
     Scene("ProcessDown", (*UP[:2], always('up{job="compliance",instance="one"}', 0)), UP),
     Scene("ProcessDown", UP[1:], UP),
     gauge("DependencyDown", 'dependency_up{service="gateway",dependency="database"}', 0, 1),
+    Scene(
+        "DatabaseNotSynchronous",
+        (always(REQUIRED, 1), always(DURABLE, 0)),
+        (always(REQUIRED, 1), always(DURABLE, 1)),
+    ),
+    # Where nobody requires it, it is nobody's page.
+    Scene(
+        "DatabaseNotSynchronous",
+        (always(REQUIRED, 1), always(DURABLE, 0)),
+        (always(REQUIRED, 0), always(DURABLE, 0)),
+    ),
     Scene("ProcessRestarts", (rising(STARTED, 60),), (always(STARTED, 5),)),
     Scene(
         "LoopLate",
@@ -191,6 +204,7 @@ SCENES = (
     since("ForesightStands", FORESEEN, 11),
     Scene("ForesightUnreadable", (once(UNFORESEEN),), (always(UNFORESEEN, 3),)),
     gauge("DatabaseBehind", "gateway_database_behind", 1),
+    gauge("HistoryUnchecked", "gateway_history_unchecked", 1),
     gauge("DatabaseUncompared", "gateway_database_uncompared_accounts", 1),
     Scene(
         "SealingRefused",

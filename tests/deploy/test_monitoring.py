@@ -98,7 +98,7 @@ def test_every_metric_of_a_service_is_shown_or_alerted_on() -> None:
         if name.startswith(
             (
                 *("gateway_", "ledger_", "compliance_", "reconciliation_"),
-                *("rpc_", "dependency_", "loop_"),
+                *("rpc_", "dependency_", "loop_", "database_"),
             )
         )
     }

@@ -14,6 +14,8 @@ import psycopg
 import pytest
 
 from runtime.database import Database
+from runtime.durability import Cause
+from runtime.durability_watch import DurabilityWatch
 from runtime.migrations import migrate
 from sandbox.credentials import make_credentials
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
@@ -121,6 +123,24 @@ async def test_the_login_alone_may_do_nothing(server: EmbeddedPostgres, service:
     async with connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute("CREATE TABLE mine (id int)")
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+async def test_the_watch_sees_standbys_and_the_service_does_not(
+    server: EmbeddedPostgres, service: str
+) -> None:
+    watch = DurabilityWatch()
+    database = Database(url(server, service, "login"), durability=watch)
+    await database.loop().attempt()
+    # It may see that there are none.
+    assert watch.statement.cause in {Cause.FSYNC_OFF, Cause.NO_STANDBY_NAMED}
+    assert watch.sees_standbys
+    session = await database.connect(role=f"{service}_service", application_name="test")
+    async with session:
+        cursor = await session.execute(
+            "SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+        )
+        assert await cursor.fetchone() == (False,)
 
 
 async def test_a_service_cannot_enter_anothers_database(server: EmbeddedPostgres) -> None:

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from runtime import deadline
 from runtime.auth import client_name
 from runtime.config import ServiceSettings
+from runtime.durability_watch import DurabilityWatch
 from runtime.errors import ErrorDomain
 from runtime.rights import Rights, Role, changes, reads
 from runtime.rules import (
@@ -126,6 +127,7 @@ async def running_echo(
     settings: EchoSettings | None = None,
     servicer: Echo | None = None,
     dependency: Dependency | None = None,
+    durability: DurabilityWatch | None = None,
 ) -> AsyncIterator[RpcServer]:
     server = RpcServer(
         settings or EchoSettings(),
@@ -139,6 +141,7 @@ async def running_echo(
         errors=ERRORS,
         validator=VALIDATOR,
         dependencies={"thing": (dependency or Dependency()).check},
+        durability=durability,
     )
     await server.start()
     try:

@@ -1,0 +1,36 @@
+"""Stripe is answered 200 only for what a standby has, where one has to have it."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.webhooks_in.buffer import BufferUnavailableError, PostgresBuffer
+from gateway.webhooks_in.event import ReceivedEvent, read_event
+from gateway.webhooks_in.inbox import PostgresInbox
+from runtime.clock import ManualClock
+from runtime.durability_watch import DurabilityWatch
+from tests.gateway.webhooks_in.conftest import event_body
+from tests.runtime.test_durability import WHOLE
+
+
+async def test_what_no_standby_has_is_not_acknowledged(
+    engine: AsyncEngine, clock: ManualClock
+) -> None:
+    watch = DurabilityWatch(required=True)
+
+    def lose(_stored: ReceivedEvent) -> None:
+        """Meanwhile a look has found that nobody has to have it."""
+        watch.looked("a", replace(WHOLE, standby_names=""))
+
+    buffer = PostgresBuffer(PostgresInbox(engine, clock, lose), clock, watch)
+    event = read_event(event_body(), "default")
+    with pytest.raises(BufferUnavailableError, match="UNKNOWN: NOT_LOOKED_AT"):
+        await buffer.store(event)
+    watch.looked("a", WHOLE)
+    with pytest.raises(BufferUnavailableError, match="ASYNCHRONOUS: NO_STANDBY_NAMED"):
+        await buffer.store(event)
+    watch.looked("a", WHOLE)
+    # Stripe sends it again, and it is there.
+    assert await buffer.store(event) is False
+    await buffer.close()
