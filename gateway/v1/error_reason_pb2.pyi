@@ -249,6 +249,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
     `difference_low`, `difference_high`, `learned`.
     """
+    ERROR_REASON_ROUTING_NOT_JUDGED: _ErrorReason.ValueType  # 64
+    """FAILED_PRECONDITION. The step acts, and no verdict of EvaluatePolicy lets it rest on this model. Have the
+    model judged, or say in `override_reason` why the step is taken without. Metadata: `problem` ("MISSING",
+    "REFUSED", "OUTDATED": of decisions of more than a day ago, "OTHER_TERMS": by other terms than now), `step`,
+    `model_version`, `refusals` (reasons of the newest verdict, with commas between).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -486,5 +492,11 @@ ERROR_REASON_ROUTING_EVIDENCE_THIN: ErrorReason.ValueType  # 63
 """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
 Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
 `difference_low`, `difference_high`, `learned`.
+"""
+ERROR_REASON_ROUTING_NOT_JUDGED: ErrorReason.ValueType  # 64
+"""FAILED_PRECONDITION. The step acts, and no verdict of EvaluatePolicy lets it rest on this model. Have the
+model judged, or say in `override_reason` why the step is taken without. Metadata: `problem` ("MISSING",
+"REFUSED", "OUTDATED": of decisions of more than a day ago, "OTHER_TERMS": by other terms than now), `step`,
+`model_version`, `refusals` (reasons of the newest verdict, with commas between).
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
