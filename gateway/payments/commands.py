@@ -97,7 +97,7 @@ class Payments:
         if self._router is not None:
             choice = await self._router.choose(payment, self._dependencies.elsewhere)
             if choice is not None:
-                payment = routed(payment, choice.route)
+                payment = routed(payment, choice.route, choice.order)
         until = self._patience.until(payment.corridor)
         record = command.record(payment.id, payment.create_time)
         new = self._new(record, payment, choice)

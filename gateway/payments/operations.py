@@ -112,6 +112,8 @@ class PaymentOperations:
         await record_changes(connection, decision.changes, context.now)
         if decision.routing is not None:
             await store.add_routing_failover(connection, decision.routing)
+        if decision.retry is not None:
+            await store.add_routing_retry(connection, decision.retry)
         if subject.refund is not None and decision.refund is not None:
             await record_refund(
                 connection, decision.payment, subject.refund, decision.refund, context.now
@@ -147,8 +149,15 @@ class PaymentOperations:
             decision.operation,
             Subject(decision.payment, decision.refund),
             decision.follow_up,
-            announce=lambda: _announce(decision, elsewhere),
+            announce=lambda: self._announce(decision, elsewhere),
         )
+
+    def _announce(self, decision: Decision, elsewhere: Elsewhere) -> None:
+        announce_failover(decision, elsewhere)
+        trace_radar(decision.changes)
+        for record in (decision.routing, decision.retry):
+            if record is not None:
+                self._dependencies.routing_written(record)
 
     def _decide(
         self, subject: Subject, operation: Operation, reply: Reply, context: ApplyContext
@@ -167,11 +176,6 @@ class PaymentOperations:
             return Subject(payment)
         assert operation.refund_id is not None
         return Subject(payment, await store.get_refund(connection, operation.refund_id))
-
-
-def _announce(decision: Decision, elsewhere: Elsewhere) -> None:
-    announce_failover(decision, elsewhere)
-    trace_radar(decision.changes)
 
 
 def decide(

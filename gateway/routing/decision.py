@@ -62,6 +62,8 @@ class Score(NamedTuple):
     propensity: float
     discount: float = 0.0
     """What foresight took off the worth of a success there; `value` is after it."""
+    method: int = 0
+    """Which of the payment methods that the client names for the corridor, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,33 @@ class Decision:
     seed: int
     scores: tuple[Score, ...]
     slots: Slots
-    """The payment's buckets, as the model sees them."""
+    """The payment's buckets, as the model sees them, with what was chosen."""
     rank: int
     """Of the chosen one in the operators' order, from 0: what `learn_from` needs."""
 
     @property
+    def method(self) -> int:
+        """Of the chosen one, which of the corridor's payment methods it is."""
+        return self.scores[self.rank].method
+
+    @property
+    def best(self) -> int:
+        """The place of the best guess; the first of equals."""
+        return max(range(len(self.scores)), key=lambda place: self.scores[place].value)
+
+    @property
     def explored(self) -> bool:
         """Whether it was not the best guess."""
-        return self.corridor != max(self.scores, key=lambda score: score.value).corridor
+        return self.rank != self.best
+
+
+class Method(NamedTuple):
+    """With what a candidate would be charged."""
+
+    number: int
+    """Which of the payment methods that the client names for its corridor, from 0."""
+    context: Context
+    """The payment with it: another card is of another kind and has another past."""
 
 
 class CandidatesError(ValueError):
@@ -97,22 +118,30 @@ def decide(
     now_s: float,
     in_flight: Mapping[str, Sequence[InFlight]] | None = None,
     discounts: Mapping[str, float] | None = None,
+    methods: Sequence[Method] = (),
 ) -> Decision:
     """Chooses one of the candidates, which come in the operators' order.
 
     `in_flight` are the calls by corridor that have not come back; `discounts` what foresight takes
-    off the worth of a success by corridor, from 0 to below 1. A candidate that the state does not
-    know is believed to be as any other. Raises CandidatesError if there is none, one is there
-    twice, there are more than MAX_CANDIDATES, or a discount is none.
+    off the worth of a success by corridor, from 0 to below 1; `methods` with what each candidate
+    would be charged, where a corridor is there with several payment methods. A candidate that the
+    state does not know is believed to be as any other. Raises CandidatesError if there is none, one
+    is there twice, there are more than MAX_CANDIDATES, or a discount is none.
     """
     if not 1 <= len(candidates) <= MAX_CANDIDATES:
         raise CandidatesError(f"{len(candidates)} candidates, 1 to {MAX_CANDIDATES}")
-    if len(set(candidates)) != len(candidates):
+    numbers = [method.number for method in methods] or [0] * len(candidates)
+    if len(set(zip(candidates, numbers, strict=True))) != len(candidates):
         raise CandidatesError("a candidate is there twice")
     slots = policy.space.slots(context)
     common_mean, common_variance = state.common.sum(slots.common)
-    values, parts, taken_off = [], [], []
+    values, parts, taken_off, all_slots = [], [], [], []
     for rank, corridor in enumerate(candidates):
+        if methods:
+            context = methods[rank].context
+            slots = policy.space.slots(context)
+            common_mean, common_variance = state.common.sum(slots.common)
+        all_slots.append(slots)
         known = state.corridors.get(corridor) or _unknown(policy)
         mean, variance = known.own.sum(slots.own)
         log_odds = policy.offset(rank) + common_mean + mean
@@ -147,13 +176,13 @@ def decide(
         seed=seed,
         scores=tuple(
             [
-                Score(*part, value.mean, value.spread, share, discount)
-                for part, value, share, discount in zip(
-                    parts, values, shares, taken_off, strict=True
+                Score(*part, value.mean, value.spread, share, discount, number)
+                for part, value, share, discount, number in zip(
+                    parts, values, shares, taken_off, numbers, strict=True
                 )
             ]
         ),
-        slots=slots,
+        slots=all_slots[chosen],
         rank=chosen,
     )
 

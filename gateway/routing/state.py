@@ -16,6 +16,7 @@ from typing import Any
 from gateway.routing.approval import MIN_VARIANCE, Fading, Table, fade
 from gateway.routing.features import FeatureSpace
 from gateway.routing.health import LEVELS, Chain, Health, HealthSettings, chain_at
+from gateway.routing.retry_beliefs import COMMON, OWN, SPACE_HASH, RetryBeliefs
 
 FORM = "routing-state-1"
 MAX_STATE_BYTES = 4_000_000
@@ -53,6 +54,8 @@ class RoutingState:
     corridors: Mapping[str, CorridorState] = field(default_factory=dict)
     learned: int = 0
     """Outcomes that went into it."""
+    retries: RetryBeliefs = field(default_factory=RetryBeliefs)
+    """Of times for further attempts."""
 
     @classmethod
     def new(cls, space: FeatureSpace, corridors: Sequence[str], now_s: float) -> "RoutingState":
@@ -72,7 +75,7 @@ class RoutingState:
     ) -> "RoutingState":
         """One corridor and the common table in another state."""
         corridors = MappingProxyType({**self.corridors, name: corridor})
-        return RoutingState(self.space_hash, self.time_s, common, corridors, learned)
+        return RoutingState(self.space_hash, self.time_s, common, corridors, learned, self.retries)
 
     def only_of(self, corridors: Collection[str]) -> "RoutingState":
         """What is believed of these corridors alone."""
@@ -104,6 +107,7 @@ def _faded(state: RoutingState, space: FeatureSpace, now_s: float) -> RoutingSta
         corridors=MappingProxyType(
             {name: replace(c, own=fade(c.own, own)) for name, c in state.corridors.items()}
         ),
+        retries=state.retries.faded(elapsed),
     )
 
 
@@ -130,7 +134,7 @@ def _until(health: Health, now_s: float) -> Health:
 
 def dump(state: RoutingState) -> bytes:
     """Canonical JSON: the same state is the same bytes."""
-    data = {
+    data: dict[str, Any] = {
         "form": FORM,
         "space": state.space_hash,
         "time_s": state.time_s,
@@ -148,6 +152,14 @@ def dump(state: RoutingState) -> bytes:
             for name, corridor in state.corridors.items()
         },
     }
+    if state.retries.learned:
+        # Left out before anything is learnt of them: releases without them read it all the same.
+        data["retries"] = {
+            "space": SPACE_HASH,
+            "learned": state.retries.learned,
+            "own": _table(state.retries.own),
+            "common": _table(state.retries.common),
+        }
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -189,6 +201,7 @@ def load(raw: bytes, space: FeatureSpace) -> RoutingState:
             common=_read_table(data["common"], len(space.common.variances), "common"),
             corridors=MappingProxyType(corridors),
             learned=int(data["learned"]),
+            retries=_read_retries(data.get("retries")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StateError(f"not of the form {FORM}: {error!r}") from error
@@ -231,6 +244,15 @@ def merge(
         common=_merge_tables(start.common, [o.common for o in others], space.common.variances),
         corridors=MappingProxyType(corridors),
         learned=base.learned + sum(o.learned - base.learned for o in others),
+        retries=_merge_retries(start.retries, [o.retries for o in others]),
+    )
+
+
+def _merge_retries(base: RetryBeliefs, others: Sequence[RetryBeliefs]) -> RetryBeliefs:
+    return RetryBeliefs(
+        _merge_tables(base.own, [o.own for o in others], OWN.variances),
+        _merge_tables(base.common, [o.common for o in others], COMMON.variances),
+        base.learned + sum(o.learned - base.learned for o in others),
     )
 
 
@@ -302,6 +324,17 @@ def _read_table(entry: Mapping[str, Any], slots: int, where: str) -> Table:
     if min(variances) <= 0.0:
         raise StateError(f"{where}: a variance is not positive")
     return Table(means, variances)
+
+
+def _read_retries(entry: Mapping[str, Any] | None) -> RetryBeliefs:
+    """What is believed of times; nothing yet where it is not there, or of other features."""
+    if entry is None or entry["space"] != SPACE_HASH:
+        return RetryBeliefs()
+    return RetryBeliefs(
+        _read_table(entry["own"], len(OWN.variances), "retries"),
+        _read_table(entry["common"], len(COMMON.variances), "retries"),
+        int(entry["learned"]),
+    )
 
 
 def _read_chain(entry: Mapping[str, Any], where: str) -> Chain:

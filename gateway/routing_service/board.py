@@ -1,4 +1,4 @@
-"""What this process knows of the newest model and of the step that is allowed."""
+"""What this process knows of the newest model and of the steps that are allowed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.limits import LIMITS
 from gateway.routing.state import RoutingState, StateError, load
 from gateway.routing_service import store, telemetry
-from gateway.routing_service.steps import Step
+from gateway.routing_service.steps import Step, Subject
 from gateway.routing_service.telemetry import FallBack
 from gateway.routing_service.terms import SPACE
 from runtime.clock import Clock
@@ -42,7 +42,7 @@ class ModelBoard:
         self._rest_seconds = rest_seconds
         self._unusable = ""
         self.known: Known | None = None
-        self.step = Step.SHADOW
+        self.steps = dict.fromkeys(Subject, Step.SHADOW)
 
     def problem(self) -> FallBack | None:
         """Why nothing can be decided by the model; None if it can."""
@@ -55,30 +55,32 @@ class ModelBoard:
     async def refresh(self) -> None:
         """Reads what is new. Raises `SQLAlchemyError` if the database does not answer."""
         async with self._engine.connect() as connection:
-            step = await store.last_step(connection)
-            row = await store.learner(connection)
+            steps = {each: await store.last_step(connection, each) for each in Subject}
+            learner = await store.learner(connection)
             raw: bytes | None = None
             known = self.known
-            if row is not None and (known is None or known.version != row.model_version):
-                raw = await store.model_state(connection, row.model_version)
-        self.step = Step(step.step) if step is not None else Step.SHADOW
-        telemetry.tell_step(self.step)
-        if row is None:
+            if learner is not None and (known is None or known.version != learner.model_version):
+                raw = await store.model_state(connection, learner.model_version)
+        for subject, row in steps.items():
+            self.steps[subject] = Step(row.step) if row is not None else Step.SHADOW
+            telemetry.tell_step(subject, self.steps[subject])
+        if learner is None:
             self.known = None
             return
-        telemetry.ROUND_TIME.set(row.round_time.timestamp())
+        telemetry.ROUND_TIME.set(learner.round_time.timestamp())
         if raw is None:
             assert known is not None, "what was not read is known"
-            self.known = Known(known.version, known.state, row.round_time)
+            self.known = Known(known.version, known.state, learner.round_time)
             return
         try:
-            self.known = Known(row.model_version, load(raw, SPACE), row.round_time)
+            self.known = Known(learner.model_version, load(raw, SPACE), learner.round_time)
         except StateError as error:
             # Of a release with other features, whose learner writes another one or is gone.
             self.known = None
-            if self._unusable != row.model_version:
-                self._unusable = row.model_version
-                log.warning("routing_model_unusable", version=row.model_version, reason=str(error))
+            version = learner.model_version
+            if self._unusable != version:
+                self._unusable = version
+                log.warning("routing_model_unusable", version=version, reason=str(error))
 
     def loop(self) -> Loop:
         """Follows the database; the first look was at the start."""

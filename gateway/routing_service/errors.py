@@ -6,9 +6,17 @@ from typing import Any
 import grpc
 
 from gateway.errors import ERRORS
+from gateway.routing_service.judgements import JudgementProblem
 from gateway.routing_service.steps import Mode, Step
 from gateway.v1.error_reason_pb2 import ErrorReason
 from runtime.errors import ServiceError
+
+_NOT_JUDGED = {
+    JudgementProblem.MISSING: "EvaluatePolicy has not judged this model",
+    JudgementProblem.REFUSED: "EvaluatePolicy refuses this model",
+    JudgementProblem.OUTDATED: "EvaluatePolicy has judged this model by decisions of too long ago",
+    JudgementProblem.OTHER_TERMS: "EvaluatePolicy has judged this model by other terms",
+}
 
 
 def decision_not_found(payment_id: str) -> ServiceError:
@@ -43,6 +51,21 @@ def step_invalid(mode: Mode, step: Step, present: Step) -> ServiceError:
         ErrorReason.ERROR_REASON_ROUTING_STEP_INVALID,
         why,
         metadata={"mode": mode.value, "step": step.value, "present_step": present.value},
+    )
+
+
+def not_judged(problem: JudgementProblem, step: Step, model: str, refusals: str) -> ServiceError:
+    """No verdict that a step may rest on accepts the model, and nobody said why to do without."""
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_ROUTING_NOT_JUDGED,
+        _NOT_JUDGED[problem],
+        metadata={
+            "problem": problem.value,
+            "step": step.value,
+            "model_version": model,
+            "refusals": refusals,
+        },
     )
 
 

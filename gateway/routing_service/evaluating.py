@@ -55,7 +55,9 @@ class Evaluations:
         async with self._one, open_child_process("-c", START) as child:
             truncated = await self._tell(child, asked, window)
             async with self._engine.connect() as connection:
-                unjudged = await decision_log.count_unjudged(connection, window.since, window.until)
+                unjudged = await decision_log.count_unjudged(
+                    connection, window.since, window.until, asked.subject
+                )
             return Judged(await _answer(child), unjudged, truncated)
 
     async def _tell(self, child: ChildProcess, asked: Asked, window: Window) -> bool:
@@ -63,7 +65,9 @@ class Evaluations:
         sent, before = 0, decision_log.Place(window.until, "")
         try:
             await _send(child, asked.to_line())
-            while page := await self._page(window, before, min(PAGE_SIZE, window.limit - sent)):
+            while page := await self._page(
+                asked, window, before, min(PAGE_SIZE, window.limit - sent)
+            ):
                 await _send(child, b"".join(row.line.encode() + b"\n" for row in page))
                 sent += len(page)
                 before = decision_log.Place(page[-1].decide_time, page[-1].payment_id)
@@ -72,11 +76,15 @@ class Evaluations:
             await _send(child, b"\n")
         except ConnectionError as error:
             raise EvaluatorGoneError("the evaluator listens no more") from error
-        return sent == window.limit and bool(await self._page(window, before, 1))
+        return sent == window.limit and bool(await self._page(asked, window, before, 1))
 
-    async def _page(self, window: Window, before: decision_log.Place, size: int) -> Sequence[Any]:
+    async def _page(
+        self, asked: Asked, window: Window, before: decision_log.Place, size: int
+    ) -> Sequence[Any]:
         async with self._engine.connect() as connection:
-            return await decision_log.judged_decisions(connection, window.since, before, size)
+            return await decision_log.judged_decisions(
+                connection, window.since, before, size, asked.subject
+            )
 
 
 async def _send(child: ChildProcess, lines: bytes) -> None:

@@ -8,26 +8,35 @@ with one line and ends. decision_log.py writes the lines.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
 from gateway.routing.attribution import Cause
-from gateway.routing.decision import Decision, decide
+from gateway.routing.decision import Decision, Method, Score, decide
 from gateway.routing.evaluation import EvaluationSettings, evaluate
 from gateway.routing.evaluation_interval import MIN_CUSTOMERS
 from gateway.routing.evaluation_log import (
     EvaluationError,
     LoggedDecision,
-    candidate_shares,
     logged_decision,
 )
 from gateway.routing.evaluation_verdict import Reason, judge
-from gateway.routing.features import Slots
+from gateway.routing.retry_beliefs import SPACE_HASH as TIMES_HASH
+from gateway.routing.retry_beliefs import DeclineKind
+from gateway.routing.retry_times import RetryTime, buckets_of_name, decide_time
 from gateway.routing.state import RoutingState, StateError, hash_of, load
-from gateway.routing_service.record import decision_of, features_hash, propensity_of
+from gateway.routing_service.record import (
+    decision_of,
+    features_hash,
+    propensity_of,
+    rank_of,
+    slots_in,
+)
+from gateway.routing_service.steps import Subject
 from gateway.routing_service.terms import SPACE, RoutingTerms
 
 # Behind whatever serves calls on the same machine.
@@ -38,12 +47,13 @@ END = b"\n"
 COLUMNS = (
     *("customer", "merchant_id", "corridor", "share", "action", "seed", "scores", "slots"),
     *("features_hash", "region", "network", "amount_minor", "cause", "time_s"),
+    *("method", "action_method"),
 )
 """What a decision's line is an array of."""
 
 
-Shares = Callable[[Any, Decision], Mapping[str, float]]
-"""How likely a candidate was to choose each corridor, of a decision's row."""
+Shares = Callable[[Any, Decision], Sequence[float]]
+"""How likely a candidate was to choose each option, of a decision's row."""
 
 
 class Candidate(StrEnum):
@@ -64,6 +74,7 @@ class Asked:
     """As JSON."""
     model: str = ""
     """As `dump` has it."""
+    subject: Subject = Subject.CORRIDOR
 
     def to_line(self) -> bytes:
         """As it is sent."""
@@ -73,7 +84,11 @@ class Asked:
     def from_line(cls, line: bytes) -> "Asked":
         """What `to_line` made."""
         values = json.loads(line)
-        return cls(**{**values, "candidate": Candidate(values["candidate"])})
+        kinds = {
+            "candidate": Candidate(values["candidate"]),
+            "subject": Subject(values["subject"]),
+        }
+        return cls(**{**values, **kinds})
 
 
 def serve() -> None:
@@ -101,11 +116,13 @@ def answer_to(lines: Iterable[bytes]) -> dict[str, Any]:
                 if line == END:
                     break
             return _without(OTHER_FEATURES, f"The model cannot be read by this release: {error}.")
-        shares = _OfModel(model, RoutingTerms.model_validate_json(asked.terms))
+        terms = RoutingTerms.model_validate_json(asked.terms)
+        of_times = asked.subject is Subject.RETRY_TIME
+        shares = _times_of(model, terms) if of_times else _OfModel(model, terms)
         trained_until_s = model.time_s
     else:
         shares = _of_record if asked.candidate is Candidate.RECORDED else _of_order
-    log = _Log(shares)
+    log = _Log(shares, asked.subject)
     try:
         evaluation = evaluate(log.decisions(asking), EvaluationSettings(looks=asked.looks))
     except EvaluationError:
@@ -138,14 +155,30 @@ def _without(reason: str, sentence: str, *, other_features: int = 0) -> dict[str
     }
 
 
-def _of_order(_row: Any, decision: Decision) -> Mapping[str, float]:
+def _of_order(_row: Any, decision: Decision) -> Sequence[float]:
     """The operators' order: always its first."""
-    return {decision.scores[0].corridor: 1.0}
+    return [1.0, *[0.0] * (len(decision.scores) - 1)]
 
 
-def _of_record(_row: Any, decision: Decision) -> Mapping[str, float]:
+def _of_record(_row: Any, decision: Decision) -> Sequence[float]:
     """Routing as it decided then, written down before each outcome."""
-    return candidate_shares(decision)
+    return [score.propensity for score in decision.scores]
+
+
+def _times_of(model: RoutingState, terms: RoutingTerms) -> Shares:
+    """The times that a model would choose, as it is."""
+
+    def shares(row: Any, decision: Decision) -> Sequence[float]:
+        # Of a time its day and hours alone count.
+        at, kind = datetime.fromtimestamp(row.time_s, UTC), DeclineKind(row.network)
+        times = [
+            RetryTime(at, buckets_of_name(score.corridor, row.region, kind))
+            for score in decision.scores
+        ]
+        again = decide_time(model.retries, terms.exploration, times, seed=row.seed)
+        return [score.propensity for score in again.scores]
+
+    return shares
 
 
 class _OfModel:
@@ -157,12 +190,17 @@ class _OfModel:
         self._policy = terms.policy_of("")
         self._policies = {name: terms.policy_of(name) for name in terms.merchants}
 
-    def __call__(self, row: Any, decision: Decision) -> Mapping[str, float]:
+    def __call__(self, row: Any, decision: Decision) -> Sequence[float]:
         context = replace(
             SPACE.context_in(decision.slots, row.amount_minor),
             region=row.region,
             network=row.network,
         )
+        methods = [
+            # The past of each payment method is in its slots.
+            Method(score.method, SPACE.context_in(slots_in(each), row.amount_minor))
+            for score, each in zip(decision.scores, row.slots.get("each", ()), strict=False)
+        ]
         again = decide(
             self._policies.get(row.merchant_id, self._policy),
             self._model,
@@ -173,16 +211,18 @@ class _OfModel:
             now_s=max(row.time_s, self._model.time_s),
             # What foresight expected then is no part of the model.
             discounts={score.corridor: score.discount for score in decision.scores},
+            methods=methods,
         )
-        return candidate_shares(again)
+        return [score.propensity for score in again.scores]
 
 
 class _Log:
     """The decisions that can be judged by."""
 
-    def __init__(self, shares: Shares) -> None:
+    def __init__(self, shares: Shares, subject: Subject) -> None:
         self._shares = shares
-        self._space_hash = hash_of(SPACE)
+        self._of_times = of_times = subject is Subject.RETRY_TIME
+        self._space_hash = TIMES_HASH if of_times else hash_of(SPACE)
         self.other_features = 0
         self.count = 0
         self.customers: set[str] = set()
@@ -202,29 +242,38 @@ class _Log:
         raise ValueError("the decisions break off")
 
     def _logged(self, row: Any) -> LoggedDecision:
-        decided = decision_of(row)
+        decided, done = decision_of(row), rank_of(row)
         shares = self._shares(row, decided)
+        names = [self._name(place, score) for place, score in enumerate(decided.scores)]
         scores = tuple(
             [
                 score._replace(
+                    corridor=name,
                     # Of both arms together: that is what was drawn from.
-                    propensity=propensity_of(decided, score.corridor, row.share),
+                    propensity=propensity_of(decided, place, row.share),
                     value=score.approval * (1.0 - score.technical_failure),
                 )
-                for score in decided.scores
+                for place, (name, score) in enumerate(zip(names, decided.scores, strict=True))
             ]
         )
         return logged_decision(
             Decision(
-                corridor=row.corridor,
-                propensity=propensity_of(decided, row.corridor, row.share),
+                corridor=names[done],
+                propensity=scores[done].propensity,
                 seed=row.seed,
                 scores=scores,
-                slots=Slots(*decided.slots),
-                rank=[score.corridor for score in scores].index(row.corridor),
+                slots=decided.slots,
+                rank=done,
             ),
-            shares,
+            dict(zip(names, shares, strict=True)),
             customer=row.customer,
             reward=float(row.cause == Cause.APPROVED),
             time_s=row.time_s,
         )
+
+    def _name(self, place: int, score: Score) -> str:
+        """What an option is to the log. Times are told apart by how much later they are than the
+        earliest: there are as many days and hours as no log has."""
+        if self._of_times:
+            return f"time {place:02}"
+        return f"{score.corridor} {score.method}" if score.method else score.corridor

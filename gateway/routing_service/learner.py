@@ -6,7 +6,7 @@ in between has learnt nothing, and the next one learns it.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from gateway.routing.state import (
     MAX_CORRIDORS,
     RoutingState,
     StateError,
+    advance,
     content_hash,
     dump,
     hash_of,
@@ -28,14 +29,24 @@ from gateway.routing.state import (
     not_ahead,
 )
 from gateway.routing_service import store, telemetry
+from gateway.routing_service.judgement_log import prune_judgements
 from gateway.routing_service.lessons import TRANSITIONS, Attempt, Learnt, learnt_of
 from gateway.routing_service.record import features_hash
+from gateway.routing_service.retries import RETRY_TRANSITIONS, RetryLesson, retry_lesson
+from gateway.routing_service.retry_log import (
+    add_retry_outcomes,
+    count_retry_arms,
+    declines,
+    prune_retries,
+    undecided_retries,
+)
 from gateway.routing_service.steps import (
     MIN_ARM_OUTCOMES,
     Arm,
     Evidence,
     Mode,
     Step,
+    Subject,
     must_fall_back,
     share_of,
 )
@@ -52,6 +63,9 @@ BETWEEN_SECONDS = 1.0
 MAX_EVENTS = 1_000
 # Outcomes of before are not compared: corridors change.
 EVIDENCE_WINDOW = timedelta(days=1)
+# A payment is tried again after days.
+EVIDENCE_WINDOWS = {Subject.CORRIDOR: EVIDENCE_WINDOW, Subject.RETRY_TIME: timedelta(days=14)}
+LOOKED_AT = TRANSITIONS | RETRY_TRANSITIONS
 CHECK_EVERY = timedelta(minutes=1)
 CODE_VERSION = "routing-1"
 """Of the rules that models are learnt with; changed with them."""
@@ -119,10 +133,11 @@ class Learner:
         now = self._clock.now()
         async with self._engine.begin() as connection:
             row = await store.lock_learner(connection) or await self._begin(connection, now)
-            events = await events_after(connection, row.sequence, "", "", MAX_EVENTS, TRANSITIONS)
+            events = await events_after(connection, row.sequence, "", "", MAX_EVENTS, LOOKED_AT)
             learnt, state = await self._learn(connection, row, events, now)
             version = row.model_version
-            if learnt:
+            times, state = await self._learn_times(connection, state, events, now)
+            if learnt or times:
                 version = await self._publish(connection, state, now)
             sequence = events[-1].sequence if events else row.sequence
             up_to = now
@@ -133,15 +148,21 @@ class Learner:
                 connection, sequence=sequence, model_version=version, round_time=up_to
             )
             undone = await self._fall_back(connection, state, version, now)
-            pruned = await store.prune(connection, now)
+            before = now - store.KEEP_DECISIONS
+            pruned = max(
+                await store.prune(connection, now), await prune_retries(connection, before)
+            )
+            await prune_judgements(connection, before)
         # Only what was committed is known.
         self._state, self._version = state, version
         telemetry.ROUND_TIME.set(up_to.timestamp())
         for each in learnt:
             telemetry.LESSONS.labels(each.attribution.cause.value).inc()
-        if undone:
-            telemetry.UNDONE.inc()
-            log.error("routing_undone")
+        for time in times:
+            telemetry.LESSONS.labels(time.cause.value).inc()
+        for subject in undone:
+            telemetry.UNDONE.labels(subject.value).inc()
+            log.error("routing_undone", subject=subject.value)
         return len(events) == MAX_EVENTS or pruned == store.PRUNE_BATCH
 
     async def _begin(self, connection: AsyncConnection, now: datetime) -> Row[Any]:
@@ -226,23 +247,81 @@ class Learner:
             state = state.only_of(self._corridors)
         return state
 
+    async def _learn_times(
+        self,
+        connection: AsyncConnection,
+        state: RoutingState,
+        events: Sequence[StoredEvent],
+        now: datetime,
+    ) -> tuple[list[RetryLesson], RoutingState]:
+        """The state after what these events say of times of further attempts."""
+        ids = {event.payment_id for event in events}
+        rows = await undecided_retries(connection, ids) if ids else []
+        if not rows:
+            return [], state
+        declined = await declines(connection, {row.payment_id for row in rows})
+        waiting: dict[str, list[Any]] = {}
+        for row in rows:
+            waiting.setdefault(row.payment_id, []).append(row)
+        learnt: list[RetryLesson] = []
+        outcomes = []
+        for event in events:
+            for row in tuple(waiting.get(event.payment_id, ())):
+                lesson = retry_lesson(
+                    event.transition,
+                    payment_pb2.Payment.FromString(event.snapshot),
+                    row,
+                    event.record_time,
+                    declined_again=(row.payment_id, row.attempt + 1) in declined,
+                )
+                if lesson is None:
+                    continue
+                waiting[event.payment_id].remove(row)
+                learnt.append(lesson)
+                outcomes.append(
+                    {
+                        "payment_id": row.payment_id,
+                        "attempt": row.attempt,
+                        "arm": row.arm,
+                        "cause": lesson.cause.value,
+                        "learn_time": now,
+                    }
+                )
+                if lesson.approved is not None:
+                    state = advance(state, SPACE, now.timestamp())
+                    retries = state.retries.after(
+                        lesson.slots, lesson.rank, approved=lesson.approved
+                    )
+                    state = replace(state, retries=retries)
+                await asyncio.sleep(0)
+        await add_retry_outcomes(connection, outcomes)
+        return learnt, state
+
     async def _fall_back(
         self, connection: AsyncConnection, state: RoutingState, version: str, now: datetime
-    ) -> bool:
-        """Takes routing back to SHADOW if routed payments do worse; whether it did."""
+    ) -> list[Subject]:
+        """Takes back to SHADOW what does worse where routing is followed; what it was."""
         if self._checked is not None and now - self._checked < CHECK_EVERY:
-            return False
+            return []
         self._checked = now
-        standing = await standing_of(connection, state.learned, now)
         await self._watch_regions(connection, now)
-        if not share_of(self._mode, standing.step):
-            return False
-        if not must_fall_back(standing.evidence, self._margin):
-            return False
-        reason = f"routed payments do worse by more than {self._margin}"
-        figures = standing.evidence.figures
-        await store.add_step(connection, Step.SHADOW, version, "", reason, figures, now)
-        return True
+        undone = []
+        for subject, learned in (
+            (Subject.CORRIDOR, state.learned),
+            (Subject.RETRY_TIME, state.retries.learned),
+        ):
+            standing = await standing_of(connection, learned, now, subject)
+            if not share_of(self._mode, standing.step):
+                continue
+            if not must_fall_back(standing.evidence, self._margin):
+                continue
+            reason = f"routed payments do worse by more than {self._margin}"
+            figures = standing.evidence.figures
+            await store.add_step(
+                connection, Step.SHADOW, version, "", reason, figures, now, subject=subject
+            )
+            undone.append(subject)
+        return undone
 
     async def _watch_regions(self, connection: AsyncConnection, now: datetime) -> None:
         """Shows how far regions' success is apart where routing decides."""
@@ -284,14 +363,19 @@ def _outcome(choice: Chosen, found: Learnt, now: datetime) -> dict[str, Any]:
     return {**outcome, "hop": choice.hop} if choice.hop else outcome
 
 
-async def standing_of(connection: AsyncConnection, learned: int, now: datetime) -> Standing:
-    """The step that counts and the evidence since it began, of the last day at most."""
-    last = await store.last_step(connection)
-    since = now - EVIDENCE_WINDOW
+async def standing_of(
+    connection: AsyncConnection, learned: int, now: datetime, subject: Subject = Subject.CORRIDOR
+) -> Standing:
+    """The step of a subject that counts and the evidence since it began, of its window at most."""
+    last = await store.last_step(connection, subject)
+    since = now - EVIDENCE_WINDOWS[subject]
     step = Step.SHADOW
     if last is not None:
         step, since = Step(last.step), max(since, last.step_time)
-    arms = await store.count_arms(connection, since)
+    if subject is Subject.RETRY_TIME:
+        arms = await count_retry_arms(connection, since)
+    else:
+        arms = await store.count_arms(connection, since)
     return Standing(step, since, Evidence(arms[Arm.RULES], arms[Arm.ROUTED], learned))
 
 

@@ -14,8 +14,7 @@ from typing import Any
 from gateway.payments.domain.states import Transition
 from gateway.routing.attribution import Attribution, CallResult, Ending, attribute
 from gateway.routing.decision import Lesson
-from gateway.routing.features import Slots
-from gateway.routing_service.record import rank_of
+from gateway.routing_service.record import rank_of, slots_in
 from gateway.stripe_client.outcome import NotSentReason
 from gateway.v1 import payment_pb2
 
@@ -115,7 +114,7 @@ def learnt_of(
     answered = Lesson(
         region=decision.region,
         network=decision.network,
-        slots=Slots(tuple(decision.slots["own"]), tuple(decision.slots["common"])),
+        slots=slots_in(decision.slots),
         corridor=decision.corridor,
         rank=rank_of(decision),
         attribution=attribute(replace(result, was_unknown=was_unknown)),

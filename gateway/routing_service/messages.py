@@ -6,16 +6,16 @@ from typing import Any
 
 from gateway.payments.rendering import stamp
 from gateway.routing_service.evaluating import Judged
-from gateway.routing_service.record import decision_of
-from gateway.routing_service.steps import Evidence
+from gateway.routing_service.record import decision_of, rank_of
+from gateway.routing_service.steps import Evidence, Subject
 from gateway.v1 import routing_pb2 as pb
 
 
 def decision_message(row: Any, outcome: Any | None) -> pb.RoutingDecision:
     """A decision, with what became of it if that is known."""
     decision = decision_of(row)
-    scores = {score.corridor: score for score in decision.scores}
-    best = max(decision.scores, key=lambda score: score.value)
+    sent = decision.scores[rank_of(row)]
+    best = decision.scores[decision.best]
     rules = decision.scores[0]
     cause = outcome.cause if outcome is not None else "UNSPECIFIED"
     return pb.RoutingDecision(
@@ -26,7 +26,9 @@ def decision_message(row: Any, outcome: Any | None) -> pb.RoutingDecision:
         propensity=row.propensity,
         routing_corridor=row.action,
         rules_corridor=rules.corridor,
-        value_over_rules=scores[row.corridor].value - rules.value,
+        value_over_rules=sent.value - rules.value,
+        method=row.method,
+        routing_method=row.action_method,
         explored=row.explored,
         candidates=[
             pb.RoutingCandidate(**score._asdict(), exploration=score is not best)
@@ -41,6 +43,52 @@ def decision_message(row: Any, outcome: Any | None) -> pb.RoutingDecision:
         decide_time=stamp(row.decide_time),
         cause=pb.RoutingCause.Value(f"ROUTING_CAUSE_{cause}"),
         was_unknown=outcome is not None and outcome.was_unknown,
+    )
+
+
+def retry_message(row: Any, cause: str | None) -> pb.RetryTimeDecision:
+    """When a payment was to be tried again, with what became of it if that is known."""
+    return pb.RetryTimeDecision(
+        attempt=row.attempt,
+        retry_time=stamp(row.retry_time),
+        latest_time=stamp(row.latest_time),
+        option=row.option,
+        arm=pb.RoutingArm.Value(f"ROUTING_ARM_{row.arm}"),
+        share=row.share,
+        propensity=row.propensity,
+        routing_option=row.action,
+        explored=row.explored,
+        candidates=[
+            pb.RetryTimeCandidate(
+                option=score["corridor"],
+                approval=score["approval"],
+                approval_spread=score["value_spread"],
+                propensity=score["propensity"],
+            )
+            for score in row.scores
+        ],
+        model_version=row.model_version,
+        policy_hash=row.policy_hash,
+        features_hash=row.features_hash,
+        seed=row.seed,
+        region=row.region,
+        kind=row.kind,
+        decide_time=stamp(row.decide_time),
+        cause=pb.RoutingCause.Value(f"ROUTING_CAUSE_{cause or 'UNSPECIFIED'}"),
+    )
+
+
+def retry_line_message(row: Any) -> pb.RetryTimeReportLine:
+    """What was chosen of one time, region, kind of decline and arm."""
+    return pb.RetryTimeReportLine(
+        option=row.option,
+        region=row.region,
+        kind=row.kind,
+        arm=pb.RoutingArm.Value(f"ROUTING_ARM_{row.arm}"),
+        decision_count=row.decisions,
+        explored_count=row.explored,
+        judged_count=row.judged,
+        approved_count=row.approved,
     )
 
 
@@ -73,7 +121,16 @@ def evidence_message(evidence: Evidence) -> pb.RoutingFigures:
     return figures_message(evidence.figures)
 
 
-def evaluation_message(judged: Judged) -> pb.PolicyEvaluation:
+def subject_of(number: int) -> Subject:
+    """What a request is about: where payments are charged unless it says otherwise."""
+    name = pb.RoutingSubject.Name(pb.RoutingSubject.ValueType(number))
+    known = name.removeprefix("ROUTING_SUBJECT_")
+    return Subject(known) if known != "UNSPECIFIED" else Subject.CORRIDOR
+
+
+def evaluation_message(
+    judged: Judged, model_version: str, judgement_number: int
+) -> pb.PolicyEvaluation:
     """What a candidate would have been worth; without figures if too little is there for any."""
     answer, found = judged.answer, judged.answer["evaluation"]
     message = pb.PolicyEvaluation(
@@ -88,6 +145,8 @@ def evaluation_message(judged: Judged) -> pb.PolicyEvaluation:
         unjudged_count=judged.unjudged,
         other_features_count=answer["other_features"],
         truncated=judged.truncated,
+        model_version=model_version,
+        judgement_number=judgement_number,
     )
     if found is None:
         return message
@@ -140,6 +199,9 @@ def change_message(row: Any) -> pb.RoutingStepChange:
         reason=row.reason,
         figures=figures_message(row.evidence),
         step_time=stamp(row.step_time),
+        subject=pb.RoutingSubject.Value(f"ROUTING_SUBJECT_{row.subject}"),
+        judgement_number=row.judgement_number,
+        override_reason=row.override_reason,
     )
 
 

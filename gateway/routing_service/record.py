@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.routing.decision import Decision, Score
+from gateway.routing.decision import Decision, Method, Score
 from gateway.routing.features import Context, Slots
 from gateway.routing_service.steps import Arm, Mode
-from gateway.routing_service.terms import HASH_CHARACTERS
+from gateway.routing_service.terms import HASH_CHARACTERS, SPACE
 from gateway.stripe_client.failover import Candidate
 
 
@@ -26,16 +26,16 @@ class Circumstances:
     decide_time: datetime
 
 
-def corridor_of(decision: Decision, arm: Arm) -> str:
-    """Where the payment is sent: the first of the operators' order unless routing is followed."""
-    return decision.corridor if arm is Arm.ROUTED else decision.scores[0].corridor
+def place_of(decision: Decision, arm: Arm) -> int:
+    """Which candidate the payment is sent to: the first of the operators' order unless routing is
+    followed."""
+    return decision.rank if arm is Arm.ROUTED else 0
 
 
-def propensity_of(decision: Decision, corridor: str, share: float) -> float:
-    """How likely a payment was sent to a corridor, by both arms together."""
-    drawn = {score.corridor: score.propensity for score in decision.scores}[corridor]
-    by_rules = 1.0 if corridor == decision.scores[0].corridor else 0.0
-    return min(share * drawn + (1.0 - share) * by_rules, 1.0)
+def propensity_of(decision: Decision, place: int, share: float) -> float:
+    """How likely a payment was sent to a candidate, by both arms together."""
+    by_rules = 1.0 if place == 0 else 0.0
+    return min(share * decision.scores[place].propensity + (1.0 - share) * by_rules, 1.0)
 
 
 def row_of(
@@ -46,19 +46,27 @@ def row_of(
     context: Context,
     candidates: Sequence[Candidate],
     given: Circumstances,
+    methods: Sequence[Method] = (),
 ) -> dict[str, Any]:
-    """The row of `routing_decision`."""
-    corridor = corridor_of(decision, arm)
-    slots = {"own": list(decision.slots.own), "common": list(decision.slots.common)}
+    """The row of `routing_decision`; `methods` are those of the candidates that may be used, where
+    a corridor has several."""
+    place = place_of(decision, arm)
+    slots = slots_json(decision.slots)
+    if methods:
+        context = methods[place].context
+        each = [slots_json(SPACE.slots(method.context)) for method in methods]
+        slots = {**each[place], "each": each}
     return {
         "payment_id": payment_id,
         "merchant_id": merchant_id,
         "mode": given.mode.name,
         "arm": arm.value,
         "share": given.share,
-        "corridor": corridor,
-        "propensity": propensity_of(decision, corridor, given.share),
+        "corridor": decision.scores[place].corridor,
+        "method": decision.scores[place].method,
+        "propensity": propensity_of(decision, place, given.share),
         "action": decision.corridor,
+        "action_method": decision.method,
         "seed": decision.seed,
         "explored": arm is Arm.ROUTED and decision.explored,
         "model_version": given.model_version,
@@ -80,24 +88,36 @@ def row_of(
 def decision_of(row: Any) -> Decision:
     """The decision of a row."""
     scores = tuple(Score(**score) for score in row.scores)
-    names = [score.corridor for score in scores]
-    place = names.index(row.action)
+    places = [(score.corridor, score.method) for score in scores]
+    # Times have no payment methods of their own.
+    place = places.index((row.action, getattr(row, "action_method", 0)))
     return Decision(
         corridor=row.action,
         propensity=scores[place].propensity,
         seed=row.seed,
         scores=scores,
-        slots=Slots(tuple(row.slots["own"]), tuple(row.slots["common"])),
+        slots=slots_in(row.slots),
         rank=place,
     )
 
 
 def rank_of(row: Any) -> int:
-    """Of the corridor that the payment was sent to, in the operators' order, from 0."""
-    return [score["corridor"] for score in row.scores].index(row.corridor)
+    """Of the candidate that the payment was sent to, in the operators' order, from 0."""
+    places = [(score["corridor"], score.get("method", 0)) for score in row.scores]
+    return places.index((row.corridor, row.method))
 
 
-def features_hash(space_hash: str, slots: Mapping[str, Sequence[int]]) -> str:
+def slots_json(slots: Slots) -> dict[str, Any]:
+    """Slots as they are kept."""
+    return {"own": list(slots.own), "common": list(slots.common)}
+
+
+def slots_in(kept: Mapping[str, Any]) -> Slots:
+    """What `slots_json` made."""
+    return Slots(tuple(kept["own"]), tuple(kept["common"]))
+
+
+def features_hash(space_hash: str, slots: Mapping[str, Any]) -> str:
     """Names what a model saw of a payment."""
     text = json.dumps([space_hash, dict(slots)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]

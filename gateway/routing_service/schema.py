@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     Integer,
     LargeBinary,
     MetaData,
@@ -15,10 +16,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from gateway.payments.store.schema import ROUTING_DECISION, ROUTING_FAILOVER
+from gateway.payments.store.schema import ROUTING_DECISION, ROUTING_FAILOVER, ROUTING_RETRY
 
 DECISION = ROUTING_DECISION
 FAILOVER = ROUTING_FAILOVER
+RETRY = ROUTING_RETRY
 _TIME = DateTime(timezone=True)
 _metadata = MetaData()
 
@@ -46,6 +48,15 @@ FAILOVER_OUTCOME = Table(
     Column("payment_id", Text, primary_key=True),
     Column("hop", Integer, primary_key=True),
     *_outcome_columns(),
+)
+RETRY_OUTCOME = Table(
+    "routing_retry_outcome",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("arm", Text),
+    Column("cause", Text),
+    Column("learn_time", _TIME),
 )
 MODEL = Table(
     "routing_model",
@@ -75,6 +86,29 @@ STEP = Table(
     Column("reason", Text),
     Column("evidence", JSONB),
     Column("step_time", _TIME),
+    Column("subject", Text),
+    Column("judgement_number", BigInteger),
+    Column("override_reason", Text),
+)
+JUDGEMENT = Table(
+    "routing_judgement",
+    _metadata,
+    Column("judgement_number", BigInteger, primary_key=True),
+    Column("subject", Text),
+    Column("candidate", Text),
+    Column("model_version", Text),
+    Column("policy_hash", Text),
+    Column("accepted", Boolean),
+    Column("refusals", JSONB),
+    Column("decision_count", BigInteger),
+    Column("gain", Double),
+    Column("gain_low", Double),
+    Column("gain_high", Double),
+    Column("looks", Integer),
+    Column("since_time", _TIME),
+    Column("until_time", _TIME),
+    Column("client", Text),
+    Column("judge_time", _TIME),
 )
 REQUEST = Table(
     "routing_request",

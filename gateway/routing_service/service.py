@@ -14,10 +14,13 @@ from gateway.routing_service.errors import (
     decision_not_found,
     evidence_thin,
     model_not_found,
+    not_judged,
     step_invalid,
 )
 from gateway.routing_service.evaluating import DEFAULT_DECISIONS, Evaluations, Window
 from gateway.routing_service.evaluator import Asked, Candidate
+from gateway.routing_service.judgement_log import add_judgement, newest_judgement
+from gateway.routing_service.judgements import problem_with_judgement
 from gateway.routing_service.learner import EVIDENCE_WINDOW, Standing, region_gap, standing_of
 from gateway.routing_service.messages import (
     change_message,
@@ -26,12 +29,17 @@ from gateway.routing_service.messages import (
     evidence_message,
     line_message,
     model_message,
+    retry_line_message,
+    retry_message,
+    subject_of,
 )
+from gateway.routing_service.retry_log import count_learnt_retries, report_retries, retries_of
 from gateway.routing_service.schema import REQUEST
 from gateway.routing_service.steps import (
     Arm,
     Mode,
     Step,
+    Subject,
     next_step,
     problem_with_promotion,
 )
@@ -83,11 +91,13 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             row = await store.find_decision(connection, request.payment_id)
             outcome = await store.find_outcome(connection, request.payment_id)
             failovers = await store.failovers(connection, request.payment_id)
-        if row is None and not failovers:
+            retries = await retries_of(connection, request.payment_id)
+        if row is None and not failovers and not retries:
             raise decision_not_found(request.payment_id)
         return pb.ExplainRoutingResponse(
             decision=decision_message(row, outcome) if row is not None else None,
             failovers=[decision_message(*each) for each in failovers],
+            retry_times=[retry_message(*each) for each in retries],
         )
 
     async def ListModels(
@@ -113,7 +123,7 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         async with self._engine.begin() as connection:
             if await self._is_new(connection, request):
                 await self._promote(connection, request, step)
-            change = await store.last_step(connection)
+            change = await store.last_step(connection, subject_of(request.subject))
         assert change is not None, "a step was taken, or there was one before"
         return pb.PromoteModelResponse(change=change_message(change))
 
@@ -123,7 +133,7 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         async with self._engine.begin() as connection:
             if await self._is_new(connection, request):
                 await self._roll_back(connection, request)
-            change = await store.last_step(connection)
+            change = await store.last_step(connection, subject_of(request.subject))
         assert change is not None, "a step was taken, or there was one before"
         return pb.RollBackModelResponse(change=change_message(change))
 
@@ -148,15 +158,26 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             CANDIDATES[candidate],
             request.looks or 1,
             self._terms.model_dump_json(),
+            subject=subject_of(request.subject),
         )
-        if request.model_version:
-            async with self._engine.connect() as connection:
-                if await store.find_model(connection, request.model_version) is None:
-                    raise model_not_found(request.model_version)
-                state = await store.model_state(connection, request.model_version)
-            asked = replace(asked, model=state.decode())
+        async with self._engine.connect() as connection:
+            version = await self._judged_model(connection, asked.candidate, request.model_version)
+            if asked.candidate is Candidate.MODEL:
+                state = await store.model_state(connection, version)
+                asked = replace(asked, model=state.decode())
         judged = await self._evaluations.judge(asked, window)
-        return pb.EvaluatePolicyResponse(evaluation=evaluation_message(judged))
+        async with self._engine.begin() as connection:
+            number = await add_judgement(
+                connection,
+                asked=asked,
+                window=window,
+                judged=judged,
+                model_version=version,
+                policy_hash=self._terms.digest,
+                client=client_name(),
+                now=self._clock.now(),
+            )
+        return pb.EvaluatePolicyResponse(evaluation=evaluation_message(judged, version, number))
 
     async def GetRoutingReport(
         self, request: pb.GetRoutingReportRequest, _context: Any
@@ -168,6 +189,9 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         since = max(since, now - KEEP_DECISIONS)
         async with self._engine.connect() as connection:
             rows = await store.report(connection, since)
+            failovers = await store.report_failovers(connection, since)
+            times = await report_retries(connection, since)
+            of_times = await self._standing(connection, now, Subject.RETRY_TIME)
             standing = await self._standing(connection, now)
             learner = await store.learner(connection)
             changes = await store.last_steps(connection, MAX_CHANGES)
@@ -176,6 +200,10 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         explored = sum(row.explored for row in routed)
         return pb.GetRoutingReportResponse(
             lines=[line_message(row) for row in rows],
+            failover_lines=[line_message(row) for row in failovers],
+            retry_step=routing_pb2.RoutingStep.Value(f"ROUTING_STEP_{of_times.step}"),
+            retry_figures=evidence_message(of_times.evidence),
+            retry_lines=[retry_line_message(row) for row in times],
             mode=self._mode.value,
             step=routing_pb2.RoutingStep.Value(f"ROUTING_STEP_{standing.step}"),
             figures=evidence_message(standing.evidence),
@@ -185,12 +213,24 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             learn_time=stamp(learner.round_time) if learner is not None else None,
         )
 
+    async def _judged_model(
+        self, connection: AsyncConnection, candidate: Candidate, named: str
+    ) -> str:
+        """The model that a verdict is about: of routing as it decides the one in force, which has
+        learnt from what is judged; empty without any. Raises ROUTING_MODEL_NOT_FOUND."""
+        if candidate is Candidate.MODEL:
+            if await store.find_model(connection, named) is None:
+                raise model_not_found(named)
+            return named
+        learner = await store.learner(connection) if candidate is Candidate.RECORDED else None
+        return learner.model_version if learner is not None else ""
+
     async def _promote(
         self, connection: AsyncConnection, request: pb.PromoteModelRequest, step: Step
     ) -> None:
-        now = self._clock.now()
+        now, subject = self._clock.now(), subject_of(request.subject)
         learner = await store.lock_learner(connection)
-        standing = await self._standing(connection, now)
+        standing = await self._standing(connection, now, subject)
         allowed = self._mode is Mode.STAGED and next_step(standing.step) is step
         if not allowed or learner is None:
             raise step_invalid(self._mode, step, standing.step)
@@ -200,8 +240,24 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         problem = problem_with_promotion(standing.step, standing.evidence, self._margin)
         if problem is not None:
             raise evidence_thin(problem, standing.step, figures)
+        newest = await newest_judgement(connection, subject, request.model_version)
+        missing = problem_with_judgement(newest, self._terms.digest, now)
+        if missing is not None and not request.override_reason:
+            refusals = ",".join(newest.refusals) if newest is not None else ""
+            raise not_judged(missing, step, request.model_version, refusals)
+        rests_on = newest.number if newest is not None and missing is None else None
         await store.add_step(
-            connection, step, request.model_version, client_name(), request.reason, figures, now
+            connection,
+            step,
+            request.model_version,
+            client_name(),
+            request.reason,
+            figures,
+            now,
+            subject=subject,
+            judgement_number=rests_on,
+            # What was not needed is not what the step was taken for.
+            override_reason=request.override_reason if missing is not None else "",
         )
 
     async def _roll_back(
@@ -209,32 +265,42 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
     ) -> None:
         now = self._clock.now()
         learner = await store.lock_learner(connection)
-        standing = await self._standing(connection, now)
+        named = [subject_of(request.subject)] if request.subject else list(Subject)
+        standings = {each: await self._standing(connection, now, each) for each in named}
         if learner is None:
             # Nothing was ever learnt or allowed.
-            raise step_invalid(self._mode, Step.SHADOW, standing.step)
+            raise step_invalid(self._mode, Step.SHADOW, standings[named[0]].step)
         version = request.model_version or learner.model_version
         if await store.find_model(connection, version) is None:
             raise model_not_found(version)
         await store.move_learner(connection, model_version=version)
-        await store.add_step(
-            connection,
-            Step.SHADOW,
-            version,
-            client_name(),
-            request.reason,
-            standing.evidence.figures,
-            now,
-        )
+        # The subject that is told of last is the one that always has a step.
+        for subject in reversed(named):
+            standing = standings[subject]
+            if subject is named[0] or standing.step is not Step.SHADOW:
+                await store.add_step(
+                    connection,
+                    Step.SHADOW,
+                    version,
+                    client_name(),
+                    request.reason,
+                    standing.evidence.figures,
+                    now,
+                    subject=subject,
+                )
 
-    async def _standing(self, connection: AsyncConnection, now: datetime) -> Standing:
+    async def _standing(
+        self, connection: AsyncConnection, now: datetime, subject: Subject = Subject.CORRIDOR
+    ) -> Standing:
         """The step and what is known of it, with the model in force."""
         learner = await store.learner(connection)
         learned = 0
-        if learner is not None:
+        if subject is Subject.RETRY_TIME:
+            learned = await count_learnt_retries(connection)
+        elif learner is not None:
             model = await store.find_model(connection, learner.model_version)
             learned = model.learned if model is not None else 0
-        return await standing_of(connection, learned, now)
+        return await standing_of(connection, learned, now, subject)
 
     async def _is_new(self, connection: AsyncConnection, request: Message) -> bool:
         """Writes the request down, unless it came before. Raises REQUEST_ID_REUSED."""

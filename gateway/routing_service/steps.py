@@ -28,6 +28,15 @@ class Mode(StrEnum):
     STAGED = "staged"
 
 
+class Subject(StrEnum):
+    """What is decided: each has a ladder of its own, of the same steps."""
+
+    CORRIDOR = "CORRIDOR"
+    """Where a payment is charged."""
+    RETRY_TIME = "RETRY_TIME"
+    """When a declined payment is tried again."""
+
+
 class Step(StrEnum):
     """The ladder."""
 

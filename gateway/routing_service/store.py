@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     Row,
+    Table,
     and_,
     delete,
     func,
@@ -28,16 +29,17 @@ from gateway.routing_service.schema import (
     DECISION,
     FAILOVER,
     FAILOVER_OUTCOME,
+    JUDGEMENT,
     LEARNER,
     MODEL,
     OUTCOME,
     STEP,
 )
-from gateway.routing_service.steps import Arm, ArmCount, Step
+from gateway.routing_service.steps import Arm, ArmCount, Step, Subject
 
 # How long decisions and their outcomes are kept.
 KEEP_DECISIONS = timedelta(days=90)
-# Models that are kept besides those that a step names.
+# Models that are kept besides those that a step or a verdict names.
 KEEP_MODELS = 200
 PRUNE_BATCH = 1_000
 # What says something of the corridor.
@@ -228,10 +230,17 @@ async def failovers(
     return [(row, outcomes.get(row.hop)) for row in rows]
 
 
-async def last_step(connection: AsyncConnection) -> Row[Any] | None:
-    """The step that counts; None before the first, which is as SHADOW."""
-    last = await last_steps(connection, 1)
-    return last[0] if last else None
+async def last_step(
+    connection: AsyncConnection, subject: Subject = Subject.CORRIDOR
+) -> Row[Any] | None:
+    """The step of a subject that counts; None before the first, which is as SHADOW."""
+    statement = (
+        select(STEP)
+        .where(STEP.c.subject == subject.value)
+        .order_by(STEP.c.step_number.desc())
+        .limit(1)
+    )
+    return (await connection.execute(statement)).first()
 
 
 async def last_steps(connection: AsyncConnection, limit: int) -> Sequence[Row[Any]]:
@@ -248,8 +257,13 @@ async def add_step(
     reason: str,
     evidence: Mapping[str, Any],
     now: datetime,
+    *,
+    subject: Subject = Subject.CORRIDOR,
+    judgement_number: int | None = None,
+    override_reason: str = "",
 ) -> None:
-    """Writes a step; the caller has locked the learner."""
+    """Writes a step; the caller has locked the learner. It rests on a verdict, or was taken without
+    one for a reason."""
     values = {
         "step": step.value,
         "model_version": version,
@@ -257,6 +271,9 @@ async def add_step(
         "reason": reason,
         "evidence": dict(evidence),
         "step_time": now,
+        "subject": subject.value,
+        "judgement_number": judgement_number,
+        "override_reason": override_reason,
     }
     await connection.execute(insert(STEP).values(values))
 
@@ -284,26 +301,36 @@ async def count_arms(connection: AsyncConnection, since: datetime) -> Mapping[Ar
 
 async def report(connection: AsyncConnection, since: datetime) -> Sequence[Row[Any]]:
     """By corridor, region and arm: what was decided since a time, and what became of it."""
+    return await _report(connection, since, DECISION, OUTCOME)
 
+
+async def report_failovers(connection: AsyncConnection, since: datetime) -> Sequence[Row[Any]]:
+    """The same of choices after the first, by where payments went on."""
+    return await _report(connection, since, FAILOVER, FAILOVER_OUTCOME)
+
+
+async def _report(
+    connection: AsyncConnection, since: datetime, choice: Table, outcome: Table
+) -> Sequence[Row[Any]]:
     def count(*causes: Cause) -> Any:
-        return func.count().filter(OUTCOME.c.cause.in_([cause.value for cause in causes]))
+        return func.count().filter(outcome.c.cause.in_([cause.value for cause in causes]))
 
+    of = (choice.c.corridor, choice.c.region, choice.c.arm)
+    same = [choice.c[key.name] == key for key in outcome.primary_key]
     statement = (
         select(
-            DECISION.c.corridor,
-            DECISION.c.region,
-            DECISION.c.arm,
+            *of,
             func.count().label("decisions"),
-            func.count().filter(DECISION.c.explored).label("explored"),
+            func.count().filter(choice.c.explored).label("explored"),
             count(*JUDGED).label("judged"),
             count(Cause.APPROVED).label("approved"),
             count(Cause.CORRIDOR).label("failed"),
-            func.count().filter(OUTCOME.c.was_unknown).label("unknown"),
+            func.count().filter(outcome.c.was_unknown).label("unknown"),
         )
-        .outerjoin(OUTCOME, OUTCOME.c.payment_id == DECISION.c.payment_id)
-        .where(DECISION.c.decide_time >= since)
-        .group_by(DECISION.c.corridor, DECISION.c.region, DECISION.c.arm)
-        .order_by(DECISION.c.corridor, DECISION.c.region, DECISION.c.arm)
+        .outerjoin(outcome, and_(*same))
+        .where(choice.c.decide_time >= since)
+        .group_by(*of)
+        .order_by(*of)
     )
     return (await connection.execute(statement)).all()
 
@@ -328,6 +355,7 @@ async def prune(connection: AsyncConnection, now: datetime) -> int:
         delete(MODEL).where(
             MODEL.c.model_number < oldest_kept,
             MODEL.c.version.not_in(select(STEP.c.model_version)),
+            MODEL.c.version.not_in(select(JUDGEMENT.c.model_version)),
             MODEL.c.version.not_in(select(LEARNER.c.model_version)),
         )
     )

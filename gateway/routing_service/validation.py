@@ -51,11 +51,14 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         text("model_version", required=True, max_bytes=VERSION_BYTES, pattern=VERSION),
         enum("step", required=True),
         _REASON,
+        text("override_reason", max_bytes=MAX_REASON_BYTES),
+        enum("subject", default=routing_pb2.ROUTING_SUBJECT_CORRIDOR),
     ],
     pb.RollBackModelRequest: [
         REQUEST_ID,
         text("model_version", max_bytes=VERSION_BYTES, pattern=VERSION),
         _REASON,
+        enum("subject"),
     ],
     routing_pb2.RecordedRouting: [],
     routing_pb2.OperatorsOrder: [],
@@ -69,6 +72,7 @@ RULES: Mapping[type[Message], Sequence[Rule]] = {
         check("end_time", _window_problem),
         integer("max_decisions", minimum=0, maximum=MAX_DECISIONS, default=DEFAULT_DECISIONS),
         integer("looks", minimum=0, maximum=MAX_LOOKS, default=1),
+        enum("subject", default=routing_pb2.ROUTING_SUBJECT_CORRIDOR),
     ],
     pb.GetRoutingReportRequest: [timestamp("start_time")],
 }

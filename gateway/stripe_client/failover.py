@@ -99,6 +99,8 @@ class Candidate:
     corridor: str
     route: Route | None
     excluded: Excluded | None = None
+    method: int = 0
+    """Which of the payment methods that the client names for the corridor, from 0 in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,9 @@ class Elsewhere:
 
     def candidates(self, charge: Charge, limit: int) -> tuple[Candidate, ...]:
         """Every corridor that operators let the payment use: its own one, then the others in the
-        operators' order, `limit` usable ones at most; after them those that may not be used."""
+        operators' order, each with the first payment method that the client names for it; then the
+        other payment methods, in the client's order. `limit` usable ones at most; after them those
+        that may not be used."""
         home = self.terms.get(charge.home.corridor)
         if home is None:
             return ()
@@ -142,7 +146,7 @@ class Elsewhere:
             excluded.insert(0, Candidate(home.corridor, None, Excluded.UNAVAILABLE))
         else:
             usable.insert(0, own)
-        return _limited(usable, excluded, limit)
+        return _limited([*usable, *_more_methods(usable, charge)], excluded, limit)
 
     def others(self, charge: Charge, tried: Sequence[str], limit: int) -> tuple[Candidate, ...]:
         """The corridors that the payment's own one fails over to and that were not tried: those of
@@ -178,6 +182,23 @@ class Elsewhere:
 
     def _order_of(self, candidate: Candidate, charge: Charge) -> tuple[int, float]:
         return _order(self.terms[candidate.corridor], charge.payment_id)
+
+
+def _more_methods(usable: Sequence[Candidate], charge: Charge) -> list[Candidate]:
+    """Payment methods beyond the first that the client names for a corridor. Who receives the
+    money does not change with what is charged."""
+    firsts = {each.corridor: each.route for each in usable}
+    counts = dict.fromkeys(firsts, 0)
+    found = []
+    for route in charge.alternatives:
+        first = firsts.get(route.corridor)
+        if first is None or route == first:
+            continue
+        if route.destination_account != first.destination_account:
+            continue
+        counts[route.corridor] += 1
+        found.append(Candidate(route.corridor, route, method=counts[route.corridor]))
+    return found
 
 
 def _limited(

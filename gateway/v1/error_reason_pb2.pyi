@@ -254,6 +254,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
     before anything that is decided about a request. Metadata: `durability` (ASYNCHRONOUS, READ_ONLY or UNKNOWN), `cause`.
     """
+    ERROR_REASON_ROUTING_NOT_JUDGED: _ErrorReason.ValueType  # 65
+    """FAILED_PRECONDITION. The step acts, and no verdict of EvaluatePolicy lets it rest on this model. Have the
+    model judged, or say in `override_reason` why the step is taken without. Metadata: `problem` ("MISSING",
+    "REFUSED", "OUTDATED": of decisions of more than a day ago, "OTHER_TERMS": by other terms than now), `step`,
+    `model_version`, `refusals` (reasons of the newest verdict, with commas between).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is what `google.rpc.ErrorInfo.reason` carries, without the prefix ERROR_REASON_,
@@ -496,5 +502,11 @@ ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: ErrorReason.ValueType  # 64
 """UNAVAILABLE with RetryInfo. What is written is on no standby, and has to be: nothing is begun, and what was
 written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
 before anything that is decided about a request. Metadata: `durability` (ASYNCHRONOUS, READ_ONLY or UNKNOWN), `cause`.
+"""
+ERROR_REASON_ROUTING_NOT_JUDGED: ErrorReason.ValueType  # 65
+"""FAILED_PRECONDITION. The step acts, and no verdict of EvaluatePolicy lets it rest on this model. Have the
+model judged, or say in `override_reason` why the step is taken without. Metadata: `problem` ("MISSING",
+"REFUSED", "OUTDATED": of decisions of more than a day ago, "OTHER_TERMS": by other terms than now), `step`,
+`model_version`, `refusals` (reasons of the newest verdict, with commas between).
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

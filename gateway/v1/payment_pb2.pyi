@@ -596,9 +596,11 @@ Global___PaymentMethod: _TypeAlias = PaymentMethod  # noqa: Y015
 
 @_typing.final
 class CorridorAlternative(_message.Message):
-    """CorridorAlternative is another corridor that a payment may be charged through while its own one
-    cannot be used, or where routing prefers it. Which corridors those are, operators declare; one that
-    is not declared is not used.
+    """CorridorAlternative is another way to charge a payment: through another corridor while its own one
+    cannot be used, or with another payment method, where routing prefers it. Which corridors may be used,
+    operators declare; one that is not declared is not used. Of several payment methods for a corridor the
+    first is charged, the payment's own one before all for its own corridor, unless routing prefers another:
+    then the payment shows that one as its own.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -607,8 +609,8 @@ class CorridorAlternative(_message.Message):
     PAYMENT_METHOD_FIELD_NUMBER: _builtins.int
     DESTINATION_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
-    """Name of the corridor, 1 to 64 bytes of [a-z0-9_-]. Required; not the payment's own one, and
-    named once.
+    """Name of the corridor, 1 to 64 bytes of [a-z0-9_-]. Required. It may be named with several payment
+    methods, in the order that the client prefers, and so may the payment's own one.
     """
     destination_account_id: _builtins.str
     """The connected account of that corridor that receives the money ("acct_…"). Required if the
@@ -616,7 +618,7 @@ class CorridorAlternative(_message.Message):
     """
     @_builtins.property
     def payment_method(self) -> Global___PaymentMethod:
-        """What to charge there: tokens belong to one account. Required; a card."""
+        """What to charge there: tokens belong to one account. Required; a card; once for a corridor."""
 
     def __init__(
         self,

@@ -155,9 +155,10 @@ class CreatePaymentRequest(_message.Message):
 
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_payment_pb2.CorridorAlternative]:
-        """Other corridors to charge through while the payment's own one cannot be used, at most 8.
-        Optional: without one, only corridors where operators say that the token works as well. A bank debit
-        stays in its corridor; alternatives are refused for it.
+        """Other corridors to charge through while the payment's own one cannot be used, and other payment
+        methods for any corridor, which routing may prefer; at most 8. Optional: without one, only corridors
+        where operators say that the token works as well. A bank debit stays in its corridor; alternatives are
+        refused for it.
         """
 
     @_builtins.property

@@ -52,6 +52,30 @@ ROUTING_STEP_FULL: RoutingStep.ValueType  # 4
 """95 of 100; the others go on showing what routing is worth."""
 Global___RoutingStep: _TypeAlias = RoutingStep  # noqa: Y015
 
+class _RoutingSubject:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RoutingSubjectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RoutingSubject.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROUTING_SUBJECT_UNSPECIFIED: _RoutingSubject.ValueType  # 0
+    """As ROUTING_SUBJECT_CORRIDOR."""
+    ROUTING_SUBJECT_CORRIDOR: _RoutingSubject.ValueType  # 1
+    """Where a payment is charged."""
+    ROUTING_SUBJECT_RETRY_TIME: _RoutingSubject.ValueType  # 2
+    """When a payment that was declined is tried again."""
+
+class RoutingSubject(_RoutingSubject, metaclass=_RoutingSubjectEnumTypeWrapper):
+    """RoutingSubject is what is decided. Each has its own step."""
+
+ROUTING_SUBJECT_UNSPECIFIED: RoutingSubject.ValueType  # 0
+"""As ROUTING_SUBJECT_CORRIDOR."""
+ROUTING_SUBJECT_CORRIDOR: RoutingSubject.ValueType  # 1
+"""Where a payment is charged."""
+ROUTING_SUBJECT_RETRY_TIME: RoutingSubject.ValueType  # 2
+"""When a payment that was declined is tried again."""
+Global___RoutingSubject: _TypeAlias = RoutingSubject  # noqa: Y015
+
 class _RoutingArm:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -179,6 +203,7 @@ class RoutingCandidate(_message.Message):
     PROPENSITY_FIELD_NUMBER: _builtins.int
     EXPLORATION_FIELD_NUMBER: _builtins.int
     DISCOUNT_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
     corridor: _builtins.str
     """The corridor."""
     approval: _builtins.float
@@ -197,6 +222,10 @@ class RoutingCandidate(_message.Message):
     """Whether `propensity` was only for trying it out: another one was the best guess."""
     discount: _builtins.float
     """What foresight took off the worth of a success there, 0 to below 1; `value` is after it."""
+    method: _builtins.int
+    """Which of the payment methods that the client names for the corridor, from 0 in its order: `payment_method`
+    of the payment is 0 for its own corridor, followed by its `alternatives` for it.
+    """
     def __init__(
         self,
         *,
@@ -209,10 +238,11 @@ class RoutingCandidate(_message.Message):
         propensity: _builtins.float = ...,
         exploration: _builtins.bool = ...,
         discount: _builtins.float = ...,
+        method: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "corridor", b"corridor", "discount", b"discount", "exploration", b"exploration", "incident", b"incident", "propensity", b"propensity", "technical_failure", b"technical_failure", "value", b"value", "value_spread", b"value_spread"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "corridor", b"corridor", "discount", b"discount", "exploration", b"exploration", "incident", b"incident", "method", b"method", "propensity", b"propensity", "technical_failure", b"technical_failure", "value", b"value", "value_spread", b"value_spread"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,6 +301,8 @@ class RoutingDecision(_message.Message):
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     WAS_UNKNOWN_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    ROUTING_METHOD_FIELD_NUMBER: _builtins.int
     payment_id: _builtins.str
     """The payment."""
     corridor: _builtins.str
@@ -305,6 +337,10 @@ class RoutingDecision(_message.Message):
     """What became of the attempt there. Unspecified until it is decided and learnt from."""
     was_unknown: _builtins.bool
     """Whether Stripe's answer was unknown for a while."""
+    method: _builtins.int
+    """With which payment method of that corridor, as of a candidate."""
+    routing_method: _builtins.int
+    """The same of what routing drew."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoutingCandidate]:
         """In the operators' order."""
@@ -339,14 +375,200 @@ class RoutingDecision(_message.Message):
         decide_time: _timestamp_pb2.Timestamp | None = ...,
         cause: Global___RoutingCause.ValueType = ...,
         was_unknown: _builtins.bool = ...,
+        method: _builtins.int = ...,
+        routing_method: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "cause", b"cause", "corridor", b"corridor", "decide_time", b"decide_time", "excluded", b"excluded", "explored", b"explored", "features_hash", b"features_hash", "model_version", b"model_version", "payment_id", b"payment_id", "policy_hash", b"policy_hash", "propensity", b"propensity", "region", b"region", "routing_corridor", b"routing_corridor", "rules_corridor", b"rules_corridor", "seed", b"seed", "share", b"share", "value_over_rules", b"value_over_rules", "was_unknown", b"was_unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "cause", b"cause", "corridor", b"corridor", "decide_time", b"decide_time", "excluded", b"excluded", "explored", b"explored", "features_hash", b"features_hash", "method", b"method", "model_version", b"model_version", "payment_id", b"payment_id", "policy_hash", b"policy_hash", "propensity", b"propensity", "region", b"region", "routing_corridor", b"routing_corridor", "routing_method", b"routing_method", "rules_corridor", b"rules_corridor", "seed", b"seed", "share", b"share", "value_over_rules", b"value_over_rules", "was_unknown", b"was_unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoutingDecision: _TypeAlias = RoutingDecision  # noqa: Y015
+
+@_typing.final
+class RetryTimeCandidate(_message.Message):
+    """RetryTimeCandidate is a time at which another attempt might be made, as it was believed to be then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTION_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    APPROVAL_SPREAD_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    option: _builtins.str
+    """Days after the decline, and the beginning of four hours of the day where the card is from: "1d08h"."""
+    approval: _builtins.float
+    """How likely the attempt was to be approved, 0 to 1."""
+    approval_spread: _builtins.float
+    """How unsure that was: a standard deviation."""
+    propensity: _builtins.float
+    """How likely routing was to choose it, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        option: _builtins.str = ...,
+        approval: _builtins.float = ...,
+        approval_spread: _builtins.float = ...,
+        propensity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "approval_spread", b"approval_spread", "option", b"option", "propensity", b"propensity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTimeCandidate: _TypeAlias = RetryTimeCandidate  # noqa: Y015
+
+@_typing.final
+class RetryTimeDecision(_message.Message):
+    """RetryTimeDecision is when a payment that was declined is tried again, and why then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_TIME_FIELD_NUMBER: _builtins.int
+    OPTION_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    ROUTING_OPTION_FIELD_NUMBER: _builtins.int
+    EXPLORED_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    POLICY_HASH_FIELD_NUMBER: _builtins.int
+    FEATURES_HASH_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    """The attempt that was declined, from 1 on."""
+    option: _builtins.str
+    """That time among the candidates."""
+    arm: Global___RoutingArm.ValueType
+    """Whose choice it was."""
+    share: _builtins.float
+    """The share of payments that followed routing at the time."""
+    propensity: _builtins.float
+    """How likely it was that time, by both arms together."""
+    routing_option: _builtins.str
+    """What routing drew, whether it was followed or not."""
+    explored: _builtins.bool
+    """Whether routing was followed to what was not its best guess."""
+    model_version: _builtins.str
+    """The model: the SHA-256 of what it believed, in hexadecimal."""
+    policy_hash: _builtins.str
+    """Names the operators' terms that it was decided by."""
+    features_hash: _builtins.str
+    """Names what was known: buckets only."""
+    seed: _builtins.int
+    """The number that the choice was drawn by."""
+    region: _builtins.str
+    """The region of the card, or of the billing address; "OTHER" if neither is known."""
+    kind: _builtins.str
+    """The kind of decline: "FUNDS", "ISSUER", "TECHNICAL" or "OTHER"."""
+    cause: Global___RoutingCause.ValueType
+    """What became of the next attempt. Unspecified until it is made and learnt from; NOBODY if it was not made
+    at that time.
+    """
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next one was to be made. The networks' limits may put it off further."""
+
+    @_builtins.property
+    def latest_time(self) -> _timestamp_pb2.Timestamp:
+        """The latest time that would have cost no attempt."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryTimeCandidate]:
+        """The earliest first, which is that of the rules."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided: when the attempt was declined."""
+
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+        latest_time: _timestamp_pb2.Timestamp | None = ...,
+        option: _builtins.str = ...,
+        arm: Global___RoutingArm.ValueType = ...,
+        share: _builtins.float = ...,
+        propensity: _builtins.float = ...,
+        routing_option: _builtins.str = ...,
+        explored: _builtins.bool = ...,
+        candidates: _abc.Iterable[Global___RetryTimeCandidate] | None = ...,
+        model_version: _builtins.str = ...,
+        policy_hash: _builtins.str = ...,
+        features_hash: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        region: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: Global___RoutingCause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "latest_time", b"latest_time", "retry_time", b"retry_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "attempt", b"attempt", "candidates", b"candidates", "cause", b"cause", "decide_time", b"decide_time", "explored", b"explored", "features_hash", b"features_hash", "kind", b"kind", "latest_time", b"latest_time", "model_version", b"model_version", "option", b"option", "policy_hash", b"policy_hash", "propensity", b"propensity", "region", b"region", "retry_time", b"retry_time", "routing_option", b"routing_option", "seed", b"seed", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTimeDecision: _TypeAlias = RetryTimeDecision  # noqa: Y015
+
+@_typing.final
+class RetryTimeReportLine(_message.Message):
+    """RetryTimeReportLine is what was chosen and what came of it, of one time, region, kind of decline and arm."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTION_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    DECISION_COUNT_FIELD_NUMBER: _builtins.int
+    EXPLORED_COUNT_FIELD_NUMBER: _builtins.int
+    JUDGED_COUNT_FIELD_NUMBER: _builtins.int
+    APPROVED_COUNT_FIELD_NUMBER: _builtins.int
+    option: _builtins.str
+    """As of a candidate."""
+    region: _builtins.str
+    """Of the card, or of the billing address."""
+    kind: _builtins.str
+    """The kind of decline."""
+    arm: Global___RoutingArm.ValueType
+    """Whose choice was followed."""
+    decision_count: _builtins.int
+    """How many were decided."""
+    explored_count: _builtins.int
+    """Of these, how many to what was not the best guess."""
+    judged_count: _builtins.int
+    """Of these, how many have an outcome that says something of the time."""
+    approved_count: _builtins.int
+    """Of those, how many were approved."""
+    def __init__(
+        self,
+        *,
+        option: _builtins.str = ...,
+        region: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        arm: Global___RoutingArm.ValueType = ...,
+        decision_count: _builtins.int = ...,
+        explored_count: _builtins.int = ...,
+        judged_count: _builtins.int = ...,
+        approved_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_count", b"approved_count", "arm", b"arm", "decision_count", b"decision_count", "explored_count", b"explored_count", "judged_count", b"judged_count", "kind", b"kind", "option", b"option", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryTimeReportLine: _TypeAlias = RetryTimeReportLine  # noqa: Y015
 
 @_typing.final
 class RoutingModel(_message.Message):
@@ -450,6 +672,9 @@ class RoutingStepChange(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
     STEP_TIME_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    JUDGEMENT_NUMBER_FIELD_NUMBER: _builtins.int
+    OVERRIDE_REASON_FIELD_NUMBER: _builtins.int
     step: Global___RoutingStep.ValueType
     """The step that has counted since."""
     model_version: _builtins.str
@@ -458,6 +683,14 @@ class RoutingStepChange(_message.Message):
     """Who asked for it; empty where the gateway fell back by itself."""
     reason: _builtins.str
     """Why."""
+    subject: Global___RoutingSubject.ValueType
+    """What it is about."""
+    judgement_number: _builtins.int
+    """The verdict of EvaluatePolicy that a step up rests on. Unset of a step that was taken without one, and of
+    steps down.
+    """
+    override_reason: _builtins.str
+    """Why a step up was taken without a verdict that accepts the model; empty where none was to be had."""
     @_builtins.property
     def figures(self) -> Global___RoutingFigures:
         """What it was decided by."""
@@ -475,12 +708,17 @@ class RoutingStepChange(_message.Message):
         reason: _builtins.str = ...,
         figures: Global___RoutingFigures | None = ...,
         step_time: _timestamp_pb2.Timestamp | None = ...,
+        subject: Global___RoutingSubject.ValueType = ...,
+        judgement_number: _builtins.int | None = ...,
+        override_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "step_time", b"step_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_judgement_number", b"_judgement_number", "figures", b"figures", "judgement_number", b"judgement_number", "step_time", b"step_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "figures", b"figures", "model_version", b"model_version", "reason", b"reason", "step", b"step", "step_time", b"step_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_judgement_number", b"_judgement_number", "client", b"client", "figures", b"figures", "judgement_number", b"judgement_number", "model_version", b"model_version", "override_reason", b"override_reason", "reason", b"reason", "step", b"step", "step_time", b"step_time", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__judgement_number: _TypeAlias = _typing.Literal["judgement_number"]  # noqa: Y015
+    _WhichOneofArgType__judgement_number: _TypeAlias = _typing.Literal["_judgement_number", b"_judgement_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__judgement_number) -> _WhichOneofReturnType__judgement_number | None: ...
 
 Global___RoutingStepChange: _TypeAlias = RoutingStepChange  # noqa: Y015
 
@@ -714,6 +952,8 @@ class PolicyEvaluation(_message.Message):
     DETECTABLE_GAIN_FIELD_NUMBER: _builtins.int
     DECISIONS_NEEDED_FIELD_NUMBER: _builtins.int
     POWER_SENTENCE_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    JUDGEMENT_NUMBER_FIELD_NUMBER: _builtins.int
     accepted: _builtins.bool
     """Whether there is no reason to refuse it."""
     decision_count: _builtins.int
@@ -738,6 +978,12 @@ class PolicyEvaluation(_message.Message):
     """How many decisions would show the estimated gain. Unset if there is none."""
     power_sentence: _builtins.str
     """The same as a sentence."""
+    model_version: _builtins.str
+    """The model that PromoteModel may be asked for by this verdict: the one that was named, or for routing as
+    it decides the one in force when it was judged. Empty for the operators' order, and before the first.
+    """
+    judgement_number: _builtins.int
+    """Names this verdict."""
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRefusal]:
         """The reasons, in the order of their numbers."""
@@ -797,10 +1043,12 @@ class PolicyEvaluation(_message.Message):
         detectable_gain: _builtins.float = ...,
         decisions_needed: _builtins.float | None = ...,
         power_sentence: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        judgement_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed", "decisions_needed", b"decisions_needed", "doubly_robust", b"doubly_robust", "first_time", b"first_time", "gain", b"gain", "inverse_propensity", b"inverse_propensity", "last_time", b"last_time", "logged", b"logged", "self_normalized", b"self_normalized", "support", b"support"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed", "accepted", b"accepted", "confidence", b"confidence", "customer_count", b"customer_count", "decision_count", b"decision_count", "decisions_needed", b"decisions_needed", "detectable_gain", b"detectable_gain", "doubly_robust", b"doubly_robust", "expected", b"expected", "first_time", b"first_time", "gain", b"gain", "inverse_propensity", b"inverse_propensity", "last_time", b"last_time", "logged", b"logged", "other_features_count", b"other_features_count", "power_sentence", b"power_sentence", "refusals", b"refusals", "self_normalized", b"self_normalized", "support", b"support", "truncated", b"truncated", "unjudged_count", b"unjudged_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed", "accepted", b"accepted", "confidence", b"confidence", "customer_count", b"customer_count", "decision_count", b"decision_count", "decisions_needed", b"decisions_needed", "detectable_gain", b"detectable_gain", "doubly_robust", b"doubly_robust", "expected", b"expected", "first_time", b"first_time", "gain", b"gain", "inverse_propensity", b"inverse_propensity", "judgement_number", b"judgement_number", "last_time", b"last_time", "logged", b"logged", "model_version", b"model_version", "other_features_count", b"other_features_count", "power_sentence", b"power_sentence", "refusals", b"refusals", "self_normalized", b"self_normalized", "support", b"support", "truncated", b"truncated", "unjudged_count", b"unjudged_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__decisions_needed: _TypeAlias = _typing.Literal["decisions_needed"]  # noqa: Y015
     _WhichOneofArgType__decisions_needed: _TypeAlias = _typing.Literal["_decisions_needed", b"_decisions_needed"]  # noqa: Y015

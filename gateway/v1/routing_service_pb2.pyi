@@ -50,6 +50,7 @@ class ExplainRoutingResponse(_message.Message):
 
     DECISION_FIELD_NUMBER: _builtins.int
     FAILOVERS_FIELD_NUMBER: _builtins.int
+    RETRY_TIMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _routing_pb2.RoutingDecision:
         """As it was written with the payment, with what became of it. Unset if the payment had no choice at first."""
@@ -60,15 +61,20 @@ class ExplainRoutingResponse(_message.Message):
         `rules_corridor` is the one that the rules of failover would have gone on to.
         """
 
+    @_builtins.property
+    def retry_times(self) -> _containers.RepeatedCompositeFieldContainer[_routing_pb2.RetryTimeDecision]:
+        """When it was to be tried again after its declines, where there was more than one time, in their order."""
+
     def __init__(
         self,
         *,
         decision: _routing_pb2.RoutingDecision | None = ...,
         failovers: _abc.Iterable[_routing_pb2.RoutingDecision] | None = ...,
+        retry_times: _abc.Iterable[_routing_pb2.RetryTimeDecision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "failovers", b"failovers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "failovers", b"failovers", "retry_times", b"retry_times"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,6 +144,8 @@ class PromoteModelRequest(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    OVERRIDE_REASON_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The same id again
     changes nothing, even if another step was taken since.
@@ -150,6 +158,13 @@ class PromoteModelRequest(_message.Message):
     """The step that is to count: the one above the present one. Required."""
     reason: _builtins.str
     """Why, for those who read it later. Required, at most 512 bytes. No personal data."""
+    override_reason: _builtins.str
+    """Why the step is taken although no verdict of EvaluatePolicy accepts the model. Optional, at most 512
+    bytes; kept with who asked for it. While the step is SHADOW nothing is tried out, so no verdict can
+    accept: the first step needs it. No personal data.
+    """
+    subject: _routing_pb2.RoutingSubject.ValueType
+    """What the step is about. Optional, where payments are charged if unspecified."""
     def __init__(
         self,
         *,
@@ -157,10 +172,12 @@ class PromoteModelRequest(_message.Message):
         model_version: _builtins.str = ...,
         step: _routing_pb2.RoutingStep.ValueType = ...,
         reason: _builtins.str = ...,
+        override_reason: _builtins.str = ...,
+        subject: _routing_pb2.RoutingSubject.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "reason", b"reason", "request_id", b"request_id", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "override_reason", b"override_reason", "reason", b"reason", "request_id", b"request_id", "step", b"step", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -199,6 +216,7 @@ class RollBackModelRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, kept for good. Required, 1 to 128 bytes of [A-Za-z0-9_.:-]. The same id again
     changes nothing, even if another step was taken since.
@@ -207,16 +225,19 @@ class RollBackModelRequest(_message.Message):
     """The model to be put in force, 64 hexadecimal digits. Optional: without it the present one stays."""
     reason: _builtins.str
     """Why, for those who read it later. Required, at most 512 bytes. No personal data."""
+    subject: _routing_pb2.RoutingSubject.ValueType
+    """What is taken back. Optional: all that acts if unspecified."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         model_version: _builtins.str = ...,
         reason: _builtins.str = ...,
+        subject: _routing_pb2.RoutingSubject.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "reason", b"reason", "request_id", b"request_id", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -259,6 +280,7 @@ class EvaluatePolicyRequest(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     MAX_DECISIONS_FIELD_NUMBER: _builtins.int
     LOOKS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """A model that is kept, 64 hexadecimal digits: as it was then, with the operators' present terms. It is
     refused where it has learnt from the window.
@@ -269,6 +291,8 @@ class EvaluatePolicyRequest(_message.Message):
     """How many candidates are, or were, judged by the same decisions, this one included: they share the
     confidence of 95 %. 0 means 1; at most 1,000.
     """
+    subject: _routing_pb2.RoutingSubject.ValueType
+    """Which decisions. Optional, those of where payments are charged if unspecified."""
     @_builtins.property
     def recorded_routing(self) -> _routing_pb2.RecordedRouting:
         """Routing as it decided at the time, also where its choice was not followed: learning as it went."""
@@ -295,10 +319,11 @@ class EvaluatePolicyRequest(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         max_decisions: _builtins.int = ...,
         looks: _builtins.int = ...,
+        subject: _routing_pb2.RoutingSubject.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "end_time", b"end_time", "model_version", b"model_version", "operators_order", b"operators_order", "recorded_routing", b"recorded_routing", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "end_time", b"end_time", "looks", b"looks", "max_decisions", b"max_decisions", "model_version", b"model_version", "operators_order", b"operators_order", "recorded_routing", b"recorded_routing", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "end_time", b"end_time", "looks", b"looks", "max_decisions", b"max_decisions", "model_version", b"model_version", "operators_order", b"operators_order", "recorded_routing", b"recorded_routing", "start_time", b"start_time", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_candidate: _TypeAlias = _typing.Literal["model_version", "recorded_routing", "operators_order"]  # noqa: Y015
     _WhichOneofArgType_candidate: _TypeAlias = _typing.Literal["candidate", b"candidate"]  # noqa: Y015
@@ -368,6 +393,10 @@ class GetRoutingReportResponse(_message.Message):
     REGION_SUCCESS_GAP_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     LEARN_TIME_FIELD_NUMBER: _builtins.int
+    FAILOVER_LINES_FIELD_NUMBER: _builtins.int
+    RETRY_STEP_FIELD_NUMBER: _builtins.int
+    RETRY_FIGURES_FIELD_NUMBER: _builtins.int
+    RETRY_LINES_FIELD_NUMBER: _builtins.int
     mode: _builtins.str
     """The setting GATEWAY_ROUTING: "off", "shadow" or "staged"."""
     step: _routing_pb2.RoutingStep.ValueType
@@ -378,6 +407,8 @@ class GetRoutingReportResponse(_message.Message):
     """The success of the best region less that of the worst one, of routed payments, among regions with at
     least 200 outcomes; 0 with fewer than two of them.
     """
+    retry_step: _routing_pb2.RoutingStep.ValueType
+    """The step of times for further attempts that counts."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_routing_pb2.RoutingReportLine]:
         """By corridor, region and arm, in that order."""
@@ -394,6 +425,18 @@ class GetRoutingReportResponse(_message.Message):
     def learn_time(self) -> _timestamp_pb2.Timestamp:
         """When the learner was last up to date. Unset before the first time."""
 
+    @_builtins.property
+    def failover_lines(self) -> _containers.RepeatedCompositeFieldContainer[_routing_pb2.RoutingReportLine]:
+        """The same as `lines` of choices after the first: where payments went on that their corridor did not take."""
+
+    @_builtins.property
+    def retry_figures(self) -> _routing_pb2.RoutingFigures:
+        """What its next step is decided by: outcomes of the last 14 days at most."""
+
+    @_builtins.property
+    def retry_lines(self) -> _containers.RepeatedCompositeFieldContainer[_routing_pb2.RetryTimeReportLine]:
+        """By time, region, kind of decline and arm, in that order."""
+
     def __init__(
         self,
         *,
@@ -405,10 +448,14 @@ class GetRoutingReportResponse(_message.Message):
         region_success_gap: _builtins.float = ...,
         changes: _abc.Iterable[_routing_pb2.RoutingStepChange] | None = ...,
         learn_time: _timestamp_pb2.Timestamp | None = ...,
+        failover_lines: _abc.Iterable[_routing_pb2.RoutingReportLine] | None = ...,
+        retry_step: _routing_pb2.RoutingStep.ValueType = ...,
+        retry_figures: _routing_pb2.RoutingFigures | None = ...,
+        retry_lines: _abc.Iterable[_routing_pb2.RetryTimeReportLine] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "learn_time", b"learn_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "learn_time", b"learn_time", "retry_figures", b"retry_figures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "explored_share", b"explored_share", "figures", b"figures", "learn_time", b"learn_time", "lines", b"lines", "mode", b"mode", "region_success_gap", b"region_success_gap", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "explored_share", b"explored_share", "failover_lines", b"failover_lines", "figures", b"figures", "learn_time", b"learn_time", "lines", b"lines", "mode", b"mode", "region_success_gap", b"region_success_gap", "retry_figures", b"retry_figures", "retry_lines", b"retry_lines", "retry_step", b"retry_step", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

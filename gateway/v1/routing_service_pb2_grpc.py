@@ -84,15 +84,17 @@ class RoutingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """ListModels lists models, the newest first: the last 200 and those that a step names.
+        """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModel(self, request, context):
-        """PromoteModel takes the next step up, if the evidence of live payments allows it:
-        ROUTING_EVIDENCE_THIN says what is missing, with the figures.
+        """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
+        says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
+        this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
+        `override_reason` says why it is taken without.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,8 +110,8 @@ class RoutingServiceServicer:
 
     def EvaluatePolicy(self, request, context):
         """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
-        came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
-        caller after the other: give it a deadline of minutes.
+        came of them: no payment is sent anywhere for it. The verdict is kept for 90 days, and for good if a step
+        rests on it. It takes up to a minute, one caller after the other: give it a deadline of minutes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,10 +41,12 @@ class RoutingServiceStub:
     to be. Decisions are kept for 90 days. One that had no choice has none: ROUTING_DECISION_NOT_FOUND.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.ListModelsRequest, _routing_service_pb2.ListModelsResponse]
-    """ListModels lists models, the newest first: the last 200 and those that a step names."""
+    """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names."""
     PromoteModel: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.PromoteModelRequest, _routing_service_pb2.PromoteModelResponse]
-    """PromoteModel takes the next step up, if the evidence of live payments allows it:
-    ROUTING_EVIDENCE_THIN says what is missing, with the figures.
+    """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
+    says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
+    this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
+    `override_reason` says why it is taken without.
     """
     RollBackModel: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.RollBackModelRequest, _routing_service_pb2.RollBackModelResponse]
     """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
@@ -52,8 +54,8 @@ class RoutingServiceStub:
     """
     EvaluatePolicy: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.EvaluatePolicyRequest, _routing_service_pb2.EvaluatePolicyResponse]
     """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
-    came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
-    caller after the other: give it a deadline of minutes.
+    came of them: no payment is sent anywhere for it. The verdict is kept for 90 days, and for good if a step
+    rests on it. It takes up to a minute, one caller after the other: give it a deadline of minutes.
     """
     GetRoutingReport: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.GetRoutingReportRequest, _routing_service_pb2.GetRoutingReportResponse]
     """GetRoutingReport counts what was decided and what came of it."""
@@ -71,10 +73,12 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     to be. Decisions are kept for 90 days. One that had no choice has none: ROUTING_DECISION_NOT_FOUND.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.ListModelsRequest, _routing_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """ListModels lists models, the newest first: the last 200 and those that a step names."""
+    """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names."""
     PromoteModel: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.PromoteModelRequest, _routing_service_pb2.PromoteModelResponse]  # type: ignore[assignment]
-    """PromoteModel takes the next step up, if the evidence of live payments allows it:
-    ROUTING_EVIDENCE_THIN says what is missing, with the figures.
+    """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
+    says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
+    this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
+    `override_reason` says why it is taken without.
     """
     RollBackModel: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.RollBackModelRequest, _routing_service_pb2.RollBackModelResponse]  # type: ignore[assignment]
     """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
@@ -82,8 +86,8 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     """
     EvaluatePolicy: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.EvaluatePolicyRequest, _routing_service_pb2.EvaluatePolicyResponse]  # type: ignore[assignment]
     """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
-    came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
-    caller after the other: give it a deadline of minutes.
+    came of them: no payment is sent anywhere for it. The verdict is kept for 90 days, and for good if a step
+    rests on it. It takes up to a minute, one caller after the other: give it a deadline of minutes.
     """
     GetRoutingReport: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.GetRoutingReportRequest, _routing_service_pb2.GetRoutingReportResponse]  # type: ignore[assignment]
     """GetRoutingReport counts what was decided and what came of it."""
@@ -110,7 +114,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _routing_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_routing_service_pb2.ListModelsResponse, _abc.Awaitable[_routing_service_pb2.ListModelsResponse]]:
-        """ListModels lists models, the newest first: the last 200 and those that a step names."""
+        """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names."""
 
     @_abc_1.abstractmethod
     def PromoteModel(
@@ -118,8 +122,10 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _routing_service_pb2.PromoteModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_routing_service_pb2.PromoteModelResponse, _abc.Awaitable[_routing_service_pb2.PromoteModelResponse]]:
-        """PromoteModel takes the next step up, if the evidence of live payments allows it:
-        ROUTING_EVIDENCE_THIN says what is missing, with the figures.
+        """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
+        says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
+        this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
+        `override_reason` says why it is taken without.
         """
 
     @_abc_1.abstractmethod
@@ -139,8 +145,8 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_routing_service_pb2.EvaluatePolicyResponse, _abc.Awaitable[_routing_service_pb2.EvaluatePolicyResponse]]:
         """EvaluatePolicy says what a policy would have been worth, from the decisions that were taken and what
-        came of them: no payment is sent anywhere for it, and nothing changes. It takes up to a minute, one
-        caller after the other: give it a deadline of minutes.
+        came of them: no payment is sent anywhere for it. The verdict is kept for 90 days, and for good if a step
+        rests on it. It takes up to a minute, one caller after the other: give it a deadline of minutes.
         """
 
     @_abc_1.abstractmethod

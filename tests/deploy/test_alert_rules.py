@@ -68,7 +68,7 @@ SIGMA_UNREADABLE = 'gateway_sigma_runs_unreadable_total{corridor="default"}'
 SIGMA_FILES = 'gateway_sigma_files_total{corridor="default",result="%s"}'
 QUERIED = 'gateway_sigma_last_walk_timestamp_seconds{corridor="default"}'
 SIGMA_INTERVAL = "gateway_sigma_walk_interval_seconds"
-FALLS_BACK = 'gateway_routing_fall_backs_total{reason="%s"}'
+FALLS_BACK = 'gateway_routing_fall_backs_total{choice="FIRST",reason="%s"}'
 UNDONE = "gateway_routing_undone_total"
 FORESEEN = 'gateway_foresight_last_minute_timestamp_seconds{corridor="default"}'
 UNFORESEEN = 'gateway_foresight_unreadable_total{kind="memory"}'

@@ -171,9 +171,10 @@ def _refund_application_fee(request: Any) -> str | None:
 
 
 def _alternatives(request: Any) -> str | None:
-    named = [alternative.corridor for alternative in request.alternatives]
-    if len(set(named)) != len(named) or request.corridor in named:
-        return "names a corridor twice"
+    named = [(other.corridor, other.payment_method.token) for other in request.alternatives]
+    own = (request.corridor, request.payment_method.token)
+    if len(set(named)) != len(named) or own in named:
+        return "names a payment method twice for a corridor"
     if named and request.stay_in_corridor:
         return "contradicts stay_in_corridor"
     credited = bool(request.destination_account_id)

@@ -25,6 +25,8 @@ from gateway.payments.domain.intents import (
 from gateway.payments.domain.payment import Change, FailureCode, Payment, PaymentFailure, take
 from gateway.payments.domain.radar import radar_outcome_of
 from gateway.payments.domain.reconcile import reconcile
+from gateway.payments.domain.retry_policy import retry_window
+from gateway.payments.domain.routing import may_be_retried_later
 from gateway.payments.domain.states import PaymentState, Transition
 from gateway.stripe_client.failover import reason_to_leave
 from gateway.stripe_client.outcome import Failure, OutcomeClass
@@ -102,7 +104,7 @@ def seen(so_far: Decision, snapshot: IntentSnapshot, context: DecisionContext) -
     )
     declined_by_bank = snapshot.status is IntentStatus.DECLINED
     state = OperationState.DECLINED if declined_by_bank else OperationState.SUCCEEDED
-    return so_far.then(change).ended(state, now)
+    return _with_retry_time(so_far, change, context).ended(state, now)
 
 
 def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:
@@ -128,7 +130,28 @@ def declined(so_far: Decision, reply: StripeReply, context: DecisionContext) -> 
             radar_outcome_of(charge),
             card_of(charge),
         )
-    return so_far.then(change).ended(OperationState.DECLINED, context.now, failure.reason, failure)
+    decided = _with_retry_time(so_far, change, context)
+    return decided.ended(OperationState.DECLINED, context.now, failure.reason, failure)
+
+
+def _with_retry_time(so_far: Decision, change: Change | None, context: DecisionContext) -> Decision:
+    """The decision with a step that may be a decline: where another attempt follows, routing may
+    choose among the times that are allowed."""
+    if change is None or change.transition != Transition.RETRY_SCHEDULED or context.router is None:
+        return so_far.then(change)
+    before, after = change.before, change.after
+    assert before is not None, "it was there before it was declined"
+    assert after.decline is not None, "it was declined"
+    window = retry_window(before, after.decline, context.now)
+    assert window is not None, "another attempt follows"
+    choice = None
+    if may_be_retried_later(before):
+        choice = context.router.choose_retry_time(after, window, context.now)
+    if choice is None:
+        return so_far.then(change)
+    assert window.earliest <= choice.time <= window.latest, "only what is allowed is chosen"
+    moved = replace(change, after=replace(after, wake_time=choice.time))
+    return replace(so_far.then(moved), retry=choice.record)
 
 
 def unknown(so_far: Decision, reply: StripeReply, context: DecisionContext) -> Decision:

@@ -94,6 +94,8 @@ class Decision:
     refund: Refund | None = None
     # The row of `routing_failover`, if routing had a say in where it goes on.
     routing: Mapping[str, Any] | None = None
+    # The row of `routing_retry`, if routing had a say in when it is tried again.
+    retry: Mapping[str, Any] | None = None
 
     def then(self, change: Change | None) -> "Decision":
         """The decision with one more step of the payment, if there is one."""

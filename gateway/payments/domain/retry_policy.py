@@ -144,9 +144,44 @@ def next_attempt_time(payment: Payment, decline: Decline, now: datetime) -> date
     most = min(policy.max_attempts, rule.max_attempts or policy.max_attempts)
     if rule.retry_class is not RetryClass.LATER or attempts_made >= most:
         return None
-    doubled = rule.wait * (1 << min(payment.decline_count, MAX_ATTEMPTS))
-    due = now + max(rule.wait, min(doubled, LONGEST_WAIT))
+    due = now + _wait(rule, payment.decline_count)
     return due if due <= payment.create_time + policy.within else None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryWindow:
+    """When the next attempt may be made: at `earliest`, as the rules have it, or later."""
+
+    earliest: datetime
+    latest: datetime
+
+
+def retry_window(payment: Payment, decline: Decline, now: datetime) -> RetryWindow | None:
+    """The times of the next attempt that cost the payment no attempt; None if there is none.
+
+    `latest` leaves as many attempts within the client's time as `earliest` does, were each of them
+    declined for the same reason. `payment` is as it was before the decline.
+    """
+    earliest = next_attempt_time(payment, decline, now)
+    policy = payment.decline_retry
+    if earliest is None or policy is None:
+        return None
+    rule = rule_for(decline, payment.payment_method_type)
+    end, last = payment.create_time + policy.within, earliest
+    most = min(policy.max_attempts, rule.max_attempts or policy.max_attempts)
+    # The next attempt is the one after `decline_count + 1`; each later one waits longer.
+    for declines in range(payment.decline_count + 1, most - 1):
+        later = last + _wait(rule, declines)
+        if later > end:
+            break
+        last = later
+    return RetryWindow(earliest, earliest + (end - last))
+
+
+def _wait(rule: RetryRule, declines_before: int) -> timedelta:
+    """How long after a decline the next attempt is made, by how many came before that one."""
+    doubled = rule.wait * (1 << min(declines_before, MAX_ATTEMPTS))
+    return max(rule.wait, min(doubled, LONGEST_WAIT))
 
 
 def earliest_within_limits(

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.payments.domain.payment import LeftCorridor, Payment
+from gateway.payments.domain.retry_policy import RetryWindow
 from gateway.stripe_client.failover import Charge, Elsewhere, Route
 
 # Why a payment came home from a corridor that others wait for.
@@ -23,10 +24,22 @@ class Choice:
 
     route: Route
     record: Mapping[str, Any]
+    # The ways to charge it, the best first, where the client names several payment methods for a
+    # corridor and routing is followed: the first of each corridor is what is charged there.
+    order: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryChoice:
+    """What routing says of when a declined payment is tried again, and the record of why, as the
+    row of `routing_retry` that is written with the decline."""
+
+    time: datetime
+    record: Mapping[str, Any]
 
 
 class Router(Protocol):
-    """Chooses among the corridors that a payment may use."""
+    """Chooses among the corridors that a payment may use, and the times of further attempts."""
 
     async def choose(self, payment: Payment, elsewhere: Elsewhere) -> Choice | None:
         """What it says of a payment that is not written yet; None if the rules say all."""
@@ -37,6 +50,17 @@ class Router(Protocol):
     ) -> Choice | None:
         """By which corridor that was not tried a payment goes on that certainly was not charged;
         None if the rules say it. It waits for nobody: the row is of `routing_failover`."""
+        ...
+
+    def choose_retry_time(
+        self, payment: Payment, window: RetryWindow, now: datetime
+    ) -> RetryChoice | None:
+        """When a payment that was just declined is tried again, which the rules would do at the
+        window's beginning; None if they say it. It waits for nobody."""
+        ...
+
+    def written(self, record: Mapping[str, Any]) -> None:
+        """Told of the row of a choice after the first once it is written."""
         ...
 
     def under_way(self, payment: Payment) -> AbstractContextManager[None]:
@@ -66,13 +90,34 @@ def may_be_routed(payment: Payment) -> bool:
     )
 
 
-def routed(payment: Payment, route: Route) -> Payment:
-    """The new payment, to be charged by a route first; its home stays the client's."""
-    if route.corridor == payment.corridor:
+def may_be_retried_later(payment: Payment) -> bool:
+    """Whether another attempt may be made later than the rules would have it.
+
+    Each collection of a bank debit is one of its scheme's, with notices of its own.
+    """
+    return not payment.payment_method_type.is_bank_debit
+
+
+def routed(payment: Payment, route: Route, order: Sequence[Route] = ()) -> Payment:
+    """The new payment, to be charged by a route first; its home stays the client's corridor.
+
+    By `order` each corridor has one payment method from now on, whatever comes: a key that has the
+    corridor in it is never used with two.
+    """
+    routes = payment.routes
+    if order:
+        home, places = payment.home.corridor, {each: place for place, each in enumerate(order)}
+        routes = tuple(
+            sorted(
+                routes,
+                key=lambda each: (each.corridor != home, places.get(each, len(places))),
+            )
+        )
+    elif route.corridor == payment.corridor:
         return payment
     return replace(
         payment,
-        routes=payment.routes or (payment.home,),
+        routes=routes or (payment.home,),
         corridor=route.corridor,
         payment_method=route.payment_method,
         payment_method_customer=route.payment_method_customer,

@@ -28,6 +28,7 @@ from gateway.payments.store.schema import (
     REQUEST,
     ROUTING_DECISION,
     ROUTING_FAILOVER,
+    ROUTING_RETRY,
 )
 
 # More than a payment can have: those made outside the engine come on top.
@@ -137,6 +138,11 @@ async def add_routing_decision(connection: AsyncConnection, record: Mapping[str,
 async def add_routing_failover(connection: AsyncConnection, record: Mapping[str, Any]) -> None:
     """Inserts the record of where a payment goes on that was not charged, and why."""
     await connection.execute(upsert(ROUTING_FAILOVER).on_conflict_do_nothing(), dict(record))
+
+
+async def add_routing_retry(connection: AsyncConnection, record: Mapping[str, Any]) -> None:
+    """Inserts the record of when a declined payment is tried again, and why."""
+    await connection.execute(upsert(ROUTING_RETRY).on_conflict_do_nothing(), dict(record))
 
 
 async def save_payment(connection: AsyncConnection, payment: Payment) -> None:

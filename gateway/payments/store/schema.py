@@ -183,6 +183,8 @@ def _choice_columns() -> list[Column[Any]]:
         Column("scores", _JSON),
         Column("excluded", _JSON),
         Column("decide_time", _TIME),
+        Column("method", Integer),
+        Column("action_method", Integer),
     ]
 
 
@@ -202,6 +204,34 @@ ROUTING_FAILOVER = Table(
     Column("payment_id", Text, primary_key=True),
     Column("hop", Integer, primary_key=True),
     *_choice_columns(),
+)
+
+# The same of when a declined payment is tried again; `attempt` is the one that was declined, and
+# options are named by day and hour.
+ROUTING_RETRY = Table(
+    "routing_retry",
+    _metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("merchant_id", Text),
+    Column("mode", Text),
+    Column("arm", Text),
+    Column("share", Double),
+    Column("option", Text),
+    Column("propensity", Double),
+    Column("action", Text),
+    Column("seed", BigInteger),
+    Column("explored", Boolean),
+    Column("model_version", Text),
+    Column("policy_hash", Text),
+    Column("features_hash", Text),
+    Column("region", Text),
+    Column("kind", Text),
+    Column("slots", _JSON),
+    Column("scores", _JSON),
+    Column("retry_time", _TIME),
+    Column("latest_time", _TIME),
+    Column("decide_time", _TIME),
 )
 
 # What CreatePayment wrote never changes.

@@ -98,6 +98,7 @@ def is_grouped(decision: Decision) -> bool:
     the general path."""
     if decision.operation.kind is OperationKind.REFUND or decision.routing is not None:
         return False
+    assert decision.retry is None or any(change.is_decline for change in decision.changes)
     return not any(change.is_decline or change.settles_debit for change in decision.changes)
 
 

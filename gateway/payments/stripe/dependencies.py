@@ -138,6 +138,11 @@ class Dependencies:
             return seen
         return await self._stripe.confirm_payment_intent(corridor, intent_id, params, key)
 
+    def routing_written(self, record: Mapping[str, Any]) -> None:
+        """Tells the router of a choice that is written."""
+        assert self._router is not None, "somebody chose"
+        self._router.written(record)
+
     def _under_way(self, payment: Payment) -> AbstractContextManager[None]:
         return nullcontext() if self._router is None else self._router.under_way(payment)
 

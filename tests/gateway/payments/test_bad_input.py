@@ -115,7 +115,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"alternatives": [alternative("us", token="")]}, "alternatives[0].payment_method.token"),
     ({"alternatives": [alternative("")]}, "alternatives[0].corridor"),
     ({"alternatives": [alternative("us"), alternative("us")]}, "alternatives"),
-    ({"alternatives": [alternative("us")], "corridor": "us"}, "alternatives"),
+    ({"alternatives": [alternative("us", "pm_card_visa")], "corridor": "us"}, "alternatives"),
     ({"alternatives": [alternative("us")], "stay_in_corridor": True}, "alternatives"),
     ({"alternatives": [alternative("us")], "destination_account_id": "acct_1"}, "alternatives"),
     ({"alternatives": [alternative(f"c{n}") for n in range(9)]}, "alternatives"),

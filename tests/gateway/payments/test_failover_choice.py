@@ -1,7 +1,7 @@
 """Routing may say by which corridor a payment goes on, where the rules leave a choice, and only of
 what certainly was not charged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from gateway.operations.operation import OperationKind, OperationState
 from gateway.payments.domain.apply import apply_outcome
 from gateway.payments.domain.decision import Decision, StripeReply
-from gateway.payments.domain.failover import fail_over
+from gateway.payments.domain.failover import fail_over, not_sent
 from gateway.payments.domain.payment import Payment
 from gateway.payments.domain.payment_methods import PaymentMethodType
-from gateway.payments.domain.routing import Choice
+from gateway.payments.domain.retry_policy import RetryWindow
+from gateway.payments.domain.routing import Choice, RetryChoice, charge_of, come_home, routed
 from gateway.payments.domain.states import PaymentState
 from gateway.payments.store.writes import is_grouped
 from gateway.stripe_client.failover import Charge, Elsewhere, Route, Terms
@@ -54,6 +55,14 @@ class ChoosesLast:
         self.asked.append(tuple(tried))
         left = [name for name in OTHERS if name not in tried]
         return Choice(Route(left[-1], f"pm_{left[-1]}"), RECORD) if len(left) > 1 else None
+
+    def choose_retry_time(
+        self, payment: Payment, window: RetryWindow, now: datetime
+    ) -> RetryChoice | None:
+        raise AssertionError("nothing was declined")
+
+    def written(self, record: Mapping[str, Any]) -> None:
+        raise AssertionError("nothing is written here")
 
     def under_way(self, payment: Payment) -> AbstractContextManager[None]:
         return nullcontext()
@@ -164,3 +173,62 @@ def test_what_routing_may_choose_from_begins_with_what_the_rules_say(
 
 def test_a_corridor_that_is_not_declared_has_no_others() -> None:
     assert Elsewhere({}, lambda _: True).others(Charge("p", "EUR", "", HOME), [], 4) == ()
+
+
+MORE = (
+    *ROUTES,
+    *(Route(name, f"pm_{name}_{number}") for name in ("default", *OTHERS) for number in (2, 3)),
+)
+
+
+@given(
+    st.permutations(MORE[1:]),
+    st.permutations(MORE),
+    st.integers(0, len(MORE)),
+    st.lists(st.sampled_from(["left", "queued"]), max_size=6),
+)
+@settings(max_examples=60)
+def test_a_corridor_is_never_charged_with_two_payment_methods(
+    alternatives: list[Route], order: list[Route], known: int, way: list[str]
+) -> None:
+    """Whatever routing prefers, and wherever the payment goes on, comes home to or waits."""
+    preferred = tuple(order[:known]) or (order[0],)
+    asked = payment_in(PaymentState.AUTHORIZING, routes=(HOME, *alternatives))
+    payment = routed(asked, preferred[0], preferred)
+    assert payment.home.corridor == HOME.corridor
+    assert sorted(map(str, payment.routes)) == sorted(map(str, asked.routes))
+    assert (payment.corridor, payment.payment_method) == (
+        preferred[0].corridor,
+        preferred[0].payment_method,
+    )
+    charged: dict[str, str] = {}
+    for step in way:
+        assert charged.setdefault(payment.corridor, payment.payment_method) == (
+            payment.payment_method
+        )
+        so_far = Decision(replace(payment, state=PaymentState.AUTHORIZING, hold_id="op_0"), ENDED)
+        router = ChoosesFirstLeft() if step == "left" else None
+        given_context = context(elsewhere=EVERYWHERE, router=router)
+        moved = fail_over(so_far, "X", given_context) or not_sent(so_far, "X", given_context)
+        payment = moved.payment
+        if step == "queued":
+            payment = come_home(payment, NOW)
+    assert charged.get(payment.corridor, payment.payment_method) == payment.payment_method
+
+
+class ChoosesFirstLeft(ChoosesLast):
+    """A router that goes where the rules would go."""
+
+    def choose_next(
+        self, payment: Payment, elsewhere: Elsewhere, tried: Sequence[str], now: datetime
+    ) -> Choice | None:
+        left = elsewhere.others(charge_of(payment), tried, 16)
+        route = left[-1].route
+        return Choice(route, RECORD) if len(left) > 1 and route is not None else None
+
+
+def test_without_an_order_what_the_client_named_stays_as_it_is() -> None:
+    asked = payment_in(PaymentState.AUTHORIZING, routes=MORE)
+    assert routed(asked, HOME) is asked
+    there = routed(asked, ROUTES[1])
+    assert (there.routes, there.corridor, there.payment_method) == (MORE, "a", "pm_a")

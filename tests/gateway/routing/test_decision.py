@@ -14,6 +14,7 @@ from gateway.routing.decision import (
     CandidatesError,
     Decision,
     Lesson,
+    Method,
     Policy,
     chosen_again,
     decide,
@@ -283,3 +284,28 @@ def test_it_tries_again_what_it_has_not_seen_for_long() -> None:
         result = SUCCEEDED if source.random() < 0.9 else DECLINED
         state = learn_from(POLICY, state, lesson(result, "a"), now_s=300.0 + n * 4 * day_s / 3_000)
     assert share_of_b(state, 300.0 + 4 * day_s) > 1.5 * before
+
+
+def test_a_card_that_is_approved_more_often_is_worth_more_in_the_same_corridor() -> None:
+    debit, credit = CONTEXT, replace(CONTEXT, funding="CREDIT", network="AMEX")
+    state = NEW
+    for number in range(60):
+        result, context = (SUCCEEDED, credit) if number % 2 else (DECLINED, debit)
+        said = replace(lesson(result), slots=POLICY.space.slots(context), network=context.network)
+        state = learn_from(POLICY, state, said, now_s=float(number))
+    methods = [Method(0, debit), Method(0, debit), Method(1, credit)]
+    decision = decide(GREEDY, state, debit, ("a", "b", "a"), seed=1, now_s=60.0, methods=methods)
+    assert (decision.corridor, decision.method, decision.rank) == ("a", 1, 2)
+    assert decision.slots == POLICY.space.slots(credit)
+    assert [(score.corridor, score.method) for score in decision.scores] == [
+        ("a", 0), ("b", 0), ("a", 1)
+    ]  # fmt: skip
+    # Of one payment method each it is as without any.
+    plain = decide(POLICY, state, debit, ("a", "b"), seed=9, now_s=60.0)
+    assert plain == decide(
+        POLICY, state, debit, ("a", "b"), seed=9, now_s=60.0, methods=methods[:2]
+    )
+    with pytest.raises(CandidatesError, match="twice"):
+        decide(
+            POLICY, state, debit, ("a", "a"), seed=9, now_s=60.0, methods=[methods[0], methods[1]]
+        )

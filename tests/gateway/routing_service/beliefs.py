@@ -13,7 +13,7 @@ from gateway.routing.features import Context
 from gateway.routing.state import RoutingState, content_hash, dump
 from gateway.routing_service import schema, store
 from gateway.routing_service.learner import CODE_VERSION, Learner
-from gateway.routing_service.steps import Mode, Step
+from gateway.routing_service.steps import Mode, Step, Subject
 from gateway.routing_service.terms import SPACE, RoutingTerms
 from runtime.clock import SystemClock
 from tests.gateway.running import OpenGate
@@ -51,7 +51,12 @@ def leaning(to: str, away_from: str, now: datetime, lessons: int = 40) -> Routin
 
 
 async def begin_with(
-    engine: AsyncEngine, state: RoutingState, step: Step, now: datetime, sequence: int = 0
+    engine: AsyncEngine,
+    state: RoutingState,
+    step: Step,
+    now: datetime,
+    sequence: int = 0,
+    subject: Subject = Subject.CORRIDOR,
 ) -> str:
     """Puts a model in force on a fresh database, and allows a step; the model's version."""
     raw = dump(state)
@@ -59,7 +64,9 @@ async def begin_with(
     async with engine.begin() as connection:
         await store.add_model(connection, version, raw, state.learned, CODE_VERSION, now)
         await store.begin_learner(connection, sequence, version, now)
-        await store.add_step(connection, step, version, "somebody", "a test", FIGURES, now)
+        await store.add_step(
+            connection, step, version, "somebody", "a test", FIGURES, now, subject=subject
+        )
     return version
 
 

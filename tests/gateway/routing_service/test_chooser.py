@@ -8,8 +8,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.payments.domain.history import PaymentHistory
-from gateway.payments.domain.payment import Payment
+from gateway.payments.domain.payment import Decline, DeclineRetry, Payment
 from gateway.payments.domain.payment_methods import PaymentMethodType
+from gateway.payments.domain.retry_policy import RetryWindow
 from gateway.payments.domain.routing import charge_of, come_home, may_be_routed, routed
 from gateway.payments.store.history import PastPayments
 from gateway.routing_service.board import STALE_AFTER, Known, ModelBoard
@@ -20,7 +21,7 @@ from gateway.routing_service.chooser import (
     Budget,
     Chooser,
 )
-from gateway.routing_service.steps import Mode, Step, arm_of, seed_of
+from gateway.routing_service.steps import Arm, Mode, Step, Subject, arm_of, seed_of
 from gateway.routing_service.terms import RoutingTerms
 from gateway.stripe_client.failover import Elsewhere, Route, Terms
 from runtime.clock import ManualClock
@@ -63,7 +64,7 @@ def past(nowhere: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> PastPayments:
 def board_of(engine: AsyncEngine, clock: ManualClock, *, step: Step = Step.FULL) -> ModelBoard:
     board = ModelBoard(engine, clock)
     board.known = Known("f" * 64, leaning("backup", "default", NOW), NOW)
-    board.step = step
+    board.steps = dict.fromkeys(Subject, step)
     return board
 
 
@@ -73,8 +74,20 @@ def chooser_of(
     return Chooser(past, board, Mode.STAGED, RoutingTerms(), clock, budget)
 
 
-def fell_back(reason: str) -> float:
-    return REGISTRY.get_sample_value("gateway_routing_fall_backs_total", {"reason": reason}) or 0.0
+def fell_back(reason: str, choice: str = "FIRST") -> float:
+    labels = {"choice": choice, "reason": reason}
+    return REGISTRY.get_sample_value("gateway_routing_fall_backs_total", labels) or 0.0
+
+
+def decided(choice: str) -> float:
+    """Decisions that were counted, of both arms."""
+    found = [
+        REGISTRY.get_sample_value(
+            "gateway_routing_decisions_total", {"choice": choice, "arm": arm.value}
+        )
+        for arm in Arm
+    ]
+    return sum(count or 0.0 for count in found)
 
 
 async def test_rules_decide_without_a_model_or_with_a_stale_one(
@@ -252,6 +265,7 @@ async def test_where_a_payment_goes_on_is_another_choice_with_its_own_draw(
     assert await chooser.choose(PAYMENT, AWAY_FROM_HOME) is None
     monkeypatch.setattr(past, "kept", lambda _payment: NOTHING)
     choices = []
+    counted = decided("FAILOVER")
     for number in range(40):
         payment = new_payment(id=f"pay_{number}")
         choice = chooser.choose_next(payment, AWAY_FROM_HOME, ["default"], NOW)
@@ -270,6 +284,10 @@ async def test_where_a_payment_goes_on_is_another_choice_with_its_own_draw(
         choices.append(record["corridor"])
     # `backup` is known to be good, of `third` nothing is known.
     assert choices.count("backup") > choices.count("third")
+    # It is counted when it is written, which may be after it was decided once more.
+    assert decided("FAILOVER") == counted
+    chooser.written(record)
+    assert decided("FAILOVER") == counted + 1
 
 
 async def test_where_routing_cannot_say_the_rules_say_where_a_payment_goes_on(
@@ -282,13 +300,53 @@ async def test_where_routing_cannot_say_the_rules_say_where_a_payment_goes_on(
         return chooser.choose_next(PAYMENT, elsewhere, tried, NOW)
 
     # Its past is not known here: another process made it.
+    before = fell_back("NOT_READ", "FAILOVER")
     assert chosen() is None
+    assert fell_back("NOT_READ", "FAILOVER") == before + 1
     monkeypatch.setattr(past, "kept", lambda _payment: NOTHING)
     assert chosen() is not None
     # One corridor is no choice.
     assert chosen(tried=("default", "third")) is None
     assert chosen(Elsewhere(THREE, lambda name: name == "third")) is None
     clock.advance(STALE_AFTER + timedelta(seconds=1))
+    before = fell_back("STALE", "FAILOVER")
     assert chosen() is None
+    assert fell_back("STALE", "FAILOVER") == before + 1
     board.known = None
+    before = fell_back("NO_MODEL", "FAILOVER")
     assert chosen() is None
+    assert fell_back("NO_MODEL", "FAILOVER") == before + 1
+
+
+DECLINED = new_payment(
+    off_session=True,
+    decline_retry=DeclineRetry(3, timedelta(days=14)),
+    decline=Decline("card_declined", "insufficient_funds"),
+    decline_count=1,
+)
+WINDOW = RetryWindow(NOW + timedelta(days=1), NOW + timedelta(days=4))
+
+
+async def test_when_a_declined_payment_is_tried_again_is_another_choice(
+    nowhere: AsyncEngine, past: PastPayments, clock: ManualClock
+) -> None:
+    board = board_of(nowhere, clock)
+    chooser = chooser_of(past, clock, board)
+    choice = chooser.choose_retry_time(DECLINED, WINDOW, NOW)
+    assert choice is not None
+    assert choice == chooser.choose_retry_time(DECLINED, WINDOW, NOW)
+    record = choice.record
+    assert (record["payment_id"], record["attempt"]) == (DECLINED.id, 1)
+    assert WINDOW.earliest <= choice.time == record["retry_time"] <= WINDOW.latest
+    draw = f"{DECLINED.id} retry 1"
+    assert (record["seed"], record["arm"]) == (seed_of(draw), arm_of(draw, record["share"]))
+    # Less than four hours are no choice.
+    narrow = RetryWindow(WINDOW.earliest, WINDOW.earliest)
+    assert chooser.choose_retry_time(DECLINED, narrow, NOW) is None
+    terms = RoutingTerms.model_validate({"merchants": {DECLINED.merchant_id: {"off": True}}})
+    off = Chooser(past, board, Mode.STAGED, terms, clock)
+    assert off.choose_retry_time(DECLINED, WINDOW, NOW) is None
+    before = fell_back("NO_MODEL", "RETRY_TIME")
+    board.known = None
+    assert chooser.choose_retry_time(DECLINED, WINDOW, NOW) is None
+    assert fell_back("NO_MODEL", "RETRY_TIME") == before + 1

@@ -28,9 +28,10 @@ from gateway.routing_service.evaluating import (
     Window,
 )
 from gateway.routing_service.evaluator import COLUMNS, Asked, Candidate, answer_to
+from gateway.routing_service.judgement_log import newest_judgement
 from gateway.routing_service.learner import CODE_VERSION
 from gateway.routing_service.record import Circumstances, decision_of, row_of
-from gateway.routing_service.steps import Arm, Mode
+from gateway.routing_service.steps import Arm, Mode, Subject
 from gateway.routing_service.terms import SPACE, RoutingTerms
 from gateway.stripe_client.failover import Candidate as Corridor
 from gateway.stripe_client.failover import Route
@@ -294,6 +295,16 @@ async def test_operators_have_policies_judged(
         by_model = await told(model_version=version, max_decisions=100)
         assert (by_model.decision_count, by_model.truncated) == (100, True)
         assert by_model.last_time == found.last_time
+        # Each verdict is kept under a number of its own, with what it is about.
+        assert (found.judgement_number, by_model.judgement_number) == (1, 2)
+        assert (found.model_version, by_model.model_version) == ("", version)
+        async with engine.connect() as connection:
+            newest = await newest_judgement(connection, Subject.CORRIDOR, version)
+        assert newest is not None
+        assert (newest.number, newest.accepted, newest.policy_hash) == (2, False, TERMS.digest)
+        assert [f"POLICY_REFUSAL_REASON_{reason}" for reason in newest.refusals] == [
+            routing_pb2.PolicyRefusalReason.Name(each.reason) for each in by_model.refusals
+        ]
         # A window that ends at the first decision has none of them.
         nothing = await told(operators_order={}, end_time=rows[0]["decide_time"] + shift)
         assert [each.reason for each in nothing.refusals] == [

@@ -24,7 +24,7 @@ from gateway.routing_service import schema, store
 from gateway.routing_service.board import STALE_AFTER, ModelBoard
 from gateway.routing_service.learner import Learner
 from gateway.routing_service.record import Circumstances, row_of
-from gateway.routing_service.steps import MIN_ARM_OUTCOMES, Arm, Mode, Step
+from gateway.routing_service.steps import MIN_ARM_OUTCOMES, Arm, Mode, Step, Subject
 from gateway.routing_service.store import KEEP_DECISIONS, KEEP_MODELS
 from gateway.routing_service.telemetry import FallBack
 from gateway.routing_service.terms import SPACE, RoutingTerms
@@ -339,10 +339,10 @@ async def test_routing_is_undone_when_routed_payments_do_worse(
     await begin_with(engine, NEW, Step.SECOND, NOW)
     count = MIN_ARM_OUTCOMES
     await tell(engine, [*many(Arm.RULES, count, 190), *many(Arm.ROUTED, count, routed)])
-    before = counted("gateway_routing_undone_total")
+    before = counted("gateway_routing_undone_total", subject="CORRIDOR")
     learner = learner_of(engine, clock, mode)
     await learner.round()
-    assert counted("gateway_routing_undone_total") == before + undone
+    assert counted("gateway_routing_undone_total", subject="CORRIDOR") == before + undone
     async with engine.connect() as connection:
         step = await store.last_step(connection)
     assert step is not None
@@ -352,11 +352,11 @@ async def test_routing_is_undone_when_routed_payments_do_worse(
         assert (step.evidence["rules_success"], step.evidence["routed_success"]) == (0.95, 0.5)
         board = ModelBoard(engine, clock)
         await board.refresh()
-        assert board.step is Step.SHADOW
+        assert board.steps[Subject.CORRIDOR] is Step.SHADOW
         # The new step has no evidence against it: it is not taken again and again.
         clock.advance(timedelta(minutes=2))
         await learner.round()
-        assert counted("gateway_routing_undone_total") == before + 1
+        assert counted("gateway_routing_undone_total", subject="CORRIDOR") == before + 1
 
 
 async def test_what_is_old_is_deleted_and_what_a_step_names_is_kept(

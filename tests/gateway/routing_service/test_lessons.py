@@ -15,6 +15,7 @@ ENDED = SENT + timedelta(seconds=2)
 NOW = SENT + timedelta(seconds=62)
 DECISION: Any = SimpleNamespace(
     corridor="backup",
+    method=0,
     region="EU",
     network="OTHER",
     slots={"own": [1, 2], "common": [3]},

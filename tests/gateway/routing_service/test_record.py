@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.routing.decision import Decision, chosen_again, decide
+from gateway.routing.decision import Decision, Method, chosen_again, decide
 from gateway.routing.features import Context
 from gateway.routing.state import RoutingState
 from gateway.routing_service.record import (
     Circumstances,
-    corridor_of,
     decision_of,
+    place_of,
     propensity_of,
     rank_of,
     row_of,
+    slots_in,
 )
 from gateway.routing_service.steps import Arm, Mode
 from gateway.routing_service.terms import SPACE, RoutingTerms
@@ -77,10 +79,46 @@ def test_a_row_says_what_was_excluded_and_with_what_it_was_decided() -> None:
     assert len(row.features_hash) == 16
 
 
+@given(st.integers(0, 2**63 - 1), st.sampled_from(Arm))
+@settings(max_examples=40)
+def test_payment_methods_of_one_corridor_are_told_apart(seed: int, arm: Arm) -> None:
+    """With another card the payment has other features: what was charged is what is learnt from."""
+    names = ("home", "second", "home")
+    other = replace(CONTEXT, network="VISA", funding="DEBIT")
+    methods = [Method(0, CONTEXT), Method(0, CONTEXT), Method(1, other)]
+    decision = decide(
+        RoutingTerms().policy_of(""),
+        STATE,
+        CONTEXT,
+        names,
+        seed=seed,
+        now_s=NOW.timestamp(),
+        methods=methods,
+    )
+    candidates = [
+        Candidate(name, Route(name, f"pm_{method.number}"), method=method.number)
+        for name, method in zip(names, methods, strict=True)
+    ]
+    made = row_of("pay_1", "m_1", decision, arm, CONTEXT, candidates, GIVEN, methods)
+    row = SimpleNamespace(**json.loads(json.dumps({**made, "decide_time": None})))
+    assert decision_of(row).scores == decision.scores
+    assert decision_of(row).rank == decision.rank
+    place = rank_of(row)
+    assert place == (decision.rank if arm is Arm.ROUTED else 0)
+    assert (row.corridor, row.method) == (names[place], methods[place].number)
+    assert row.propensity == propensity_of(decision, place, GIVEN.share)
+    assert row.network == methods[place].context.network
+    assert slots_in(row.slots) == SPACE.slots(methods[place].context)
+    assert [slots_in(each) for each in row.slots["each"]] == [
+        SPACE.slots(method.context) for method in methods
+    ]
+    assert sum(score.propensity for score in decision.scores) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.95])
 def test_propensities_of_what_was_done_sum_to_one(share: float) -> None:
     decision = decided(3)
-    shares = [propensity_of(decision, name, share) for name in NAMES]
+    shares = [propensity_of(decision, place, share) for place in range(len(NAMES))]
     assert sum(shares) == pytest.approx(1.0)
     if share == 0.0:
         assert shares == [1.0, 0.0, 0.0]
@@ -92,8 +130,9 @@ def test_propensities_are_how_often_corridors_are_used() -> None:
     counts: Counter[str] = Counter()
     for seed in range(draws):
         arm = Arm.ROUTED if seed % 2 else Arm.RULES
-        counts[corridor_of(decided(seed * 2_654_435_761 % 2**63), arm)] += 1
-    for name in NAMES:
-        expected = propensity_of(decided(1), name, share)
+        decision = decided(seed * 2_654_435_761 % 2**63)
+        counts[decision.scores[place_of(decision, arm)].corridor] += 1
+    for place, name in enumerate(NAMES):
+        expected = propensity_of(decided(1), place, share)
         spread = (expected * (1 - expected) / draws) ** 0.5
         assert abs(counts[name] / draws - expected) < 4 * spread + 1e-9

@@ -2,6 +2,7 @@
 writes down why, and learns what became of it."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -112,6 +113,13 @@ async def test_payments_go_on_where_their_record_says_and_that_is_learnt_from(
             payments[0].corridor,
             routing_pb2.ROUTING_CAUSE_APPROVED,
         )
+        report = await stub.GetRoutingReport(routing_service_pb2.GetRoutingReportRequest())
+        assert list(report.lines) == []
+        went_on = {line.corridor: 0 for line in report.failover_lines}
+        for line in report.failover_lines:
+            assert line.judged_count == line.approved_count == line.decision_count
+            went_on[line.corridor] += line.decision_count
+        assert went_on == Counter(payment.corridor for payment in payments)
     found = await failover_outcomes(engine)
     assert {key: (row.corridor, row.cause) for key, row in found.items()} == {
         key: (row.corridor, "APPROVED") for key, row in rows.items()

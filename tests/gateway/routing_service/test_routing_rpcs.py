@@ -30,9 +30,19 @@ async def refused(call: Any) -> ReceivedError:
     return from_rpc_error(error.value)
 
 
-def promote(version: str, step: Any = FIRST, request_id: str = "", reason: str = "a test") -> Any:
+def promote(
+    version: str,
+    step: Any = FIRST,
+    request_id: str = "",
+    reason: str = "a test",
+    override_reason: str = "nothing was judged",
+) -> Any:
     return pb.PromoteModelRequest(
-        request_id=request_id or fresh(), model_version=version, step=step, reason=reason
+        request_id=request_id or fresh(),
+        model_version=version,
+        step=step,
+        reason=reason,
+        override_reason=override_reason,
     )
 
 
@@ -107,6 +117,7 @@ async def test_promotion_needs_evidence_and_says_what_is_missing(
         change = (await stub.PromoteModel(request)).change
         assert (change.step, change.model_version) == (FIRST, version)
         assert (change.reason, change.client) == ("a test", "sandbox")
+        assert change.override_reason == "nothing was judged"
         assert change.figures.learned_count == MIN_SHADOW_OUTCOMES
         # The same again changes nothing; with another body it is refused.
         assert (await stub.PromoteModel(request)).change == change
@@ -219,6 +230,8 @@ async def bad_input(shop: Shop) -> None:
                 ("step", 77),
                 ("reason", ""),
                 ("reason", "x" * 513),
+                ("override_reason", "x" * 513),
+                ("subject", 77),
             )
         ),
         (stub.RollBackModel, pb.RollBackModelRequest(request_id="r", reason=""), "reason"),

@@ -215,3 +215,45 @@ def test_candidates_are_in_the_order_of_failover(
     while len(visited) <= MAX_HOPS and (route := found.next_route(asked, visited)) is not None:
         visited.append(route.corridor)
     assert visited == usable[: MAX_HOPS + 1]
+
+
+SECOND, THIRD = Route("eu", "pm_eu_2"), Route("us", "pm_us_2")
+
+
+def test_each_payment_method_for_a_corridor_is_a_candidate_and_the_first_goes_by_the_rules() -> (
+    None
+):
+    named = charge(alternatives=(SECOND, THERE, THIRD))
+    there = elsewhere(TO_US, Terms("us"))
+    found = there.candidates(named, 16)
+    assert [(each.route, each.method) for each in found] == [
+        (HOME, 0), (THERE, 0), (SECOND, 1), (THIRD, 1)
+    ]  # fmt: skip
+    assert there.next_route(named, ["eu"]) == THERE
+    # Where it goes on the first one counts.
+    assert [each.route for each in there.others(named, ["eu"], 16)] == [THERE]
+    # A corridor that may not be used has no payment method that may be.
+    closed = elsewhere(TO_US, Terms("us"), closed=frozenset({"eu"}))
+    routes = [each.route for each in closed.candidates(named, 16)]
+    assert routes == [THERE, THIRD, None]
+    # The limit is of all.
+    limited = there.candidates(named, 3)
+    assert [(each.corridor, each.excluded) for each in limited] == [
+        ("eu", None), ("us", None), ("eu", None), ("us", Excluded.TOO_MANY)
+    ]  # fmt: skip
+
+
+def test_who_receives_the_money_does_not_change_with_what_is_charged() -> None:
+    home = Route("eu", "pm_eu", "", "acct_1")
+    there = Route("us", "pm_us", "", "acct_2")
+    named = charge(
+        home=home,
+        alternatives=(
+            Route("eu", "pm_eu_2", "", "acct_9"),
+            there,
+            Route("us", "pm_us_2", "", "acct_1"),
+            Route("us", "pm_us_3", "", "acct_2"),
+        ),
+    )
+    found = elsewhere(TO_US, Terms("us")).candidates(named, 16)
+    assert [each.route for each in found] == [home, there, Route("us", "pm_us_3", "", "acct_2")]
