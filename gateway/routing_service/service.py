@@ -9,14 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS
 from gateway.payments.rendering import stamp
-from gateway.routing_service import store
+from gateway.routing_service import candidates, store
+from gateway.routing_service.candidates import Trainings
+from gateway.routing_service.decision_feed import DEFAULT_DECISIONS, DecisionFeed, Window
 from gateway.routing_service.errors import (
     decision_not_found,
     evidence_thin,
     model_not_found,
     step_invalid,
 )
-from gateway.routing_service.evaluating import DEFAULT_DECISIONS, Evaluations, Window
+from gateway.routing_service.evaluating import Evaluations
 from gateway.routing_service.evaluator import Asked, Candidate
 from gateway.routing_service.learner import EVIDENCE_WINDOW, Standing, region_gap, standing_of
 from gateway.routing_service.messages import (
@@ -37,6 +39,7 @@ from gateway.routing_service.steps import (
 )
 from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.routing_service.terms import RoutingTerms
+from gateway.routing_service.training_store import trained_models, trainings
 from gateway.v1 import routing_pb2, routing_service_pb2_grpc
 from gateway.v1 import routing_service_pb2 as pb
 from runtime.auth import client_name
@@ -66,12 +69,15 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         terms: RoutingTerms,
         request_ids: RequestIds,
         clock: Clock,
+        feed: DecisionFeed,
+        training: Trainings,
     ) -> None:
         self._engine = engine
         self._mode = mode
         self._terms = terms
         self._margin = terms.fall_back_margin
-        self._evaluations = Evaluations(engine)
+        self._evaluations = Evaluations(engine, feed)
+        self._training = training
         self._requests = RequestTable(request_ids, REQUEST)
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
@@ -98,13 +104,40 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         before = int(position[0]) if position else None
         async with self._engine.connect() as connection:
             learner = await store.learner(connection)
-            found = await store.models(connection, before, size + 1)
+            listed = trained_models if request.trained_only else store.models
+            found = await listed(connection, before, size + 1)
+            page = found[:size]
+            trained = await trainings(connection, [row.version for row in page])
         in_force = learner.model_version if learner is not None else ""
-        page = found[:size]
-        response = pb.ListModelsResponse(models=[model_message(row, in_force) for row in page])
+        response = pb.ListModelsResponse(
+            models=[model_message(row, in_force, trained.get(row.version)) for row in page]
+        )
         if len(found) > size:
             response.next_page_token = self._page_tokens.encode(request, [page[-1].model_number])
         return response
+
+    async def TrainModel(
+        self, request: pb.TrainModelRequest, _context: Any
+    ) -> pb.TrainModelResponse:
+        async with self._engine.connect() as connection:
+            before = await self._requests.find(connection, request)
+        if before is None:
+            now = self._clock.now()
+            start, end = (
+                when.ToDatetime(tzinfo=UTC) for when in (request.start_time, request.end_time)
+            )
+            model = await self._training.train(start, end, now)
+            async with self._engine.begin() as connection:
+                version = await candidates.keep(connection, model, client_name(), now)
+                is_new = await self._requests.begin(
+                    connection, request, create_time=now, trained_version=version
+                )
+                if not is_new:
+                    # The same was asked for meanwhile, and gave the same.
+                    await self._requests.find(connection, request)
+        else:
+            version = before.trained_version
+        return pb.TrainModelResponse(model=await self._model(version))
 
     async def PromoteModel(
         self, request: pb.PromoteModelRequest, _context: Any
@@ -151,7 +184,7 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             async with self._engine.connect() as connection:
                 if await store.find_model(connection, request.model_version) is None:
                     raise model_not_found(request.model_version)
-                state = await store.model_state(connection, request.model_version)
+                state = await candidates.sound_state(connection, request.model_version)
             asked = replace(asked, model=state.decode())
         judged = await self._evaluations.judge(asked, window)
         return pb.EvaluatePolicyResponse(evaluation=evaluation_message(judged))
@@ -194,8 +227,20 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             raise step_invalid(self._mode, step, standing.step)
         if await store.find_model(connection, request.model_version) is None:
             raise model_not_found(request.model_version)
-        figures = standing.evidence.figures
-        problem = problem_with_promotion(standing.step, standing.evidence, self._margin)
+        candidate = await candidates.to_be_put_in_force(
+            connection,
+            request.model_version,
+            learner.model_version,
+            mode=self._mode,
+            step=step,
+            present=standing.step,
+        )
+        evidence = standing.evidence
+        if candidate is not None:
+            evidence = replace(evidence, learned=candidate.learned)
+            await store.move_learner(connection, model_version=candidate.version)
+        figures = evidence.figures
+        problem = problem_with_promotion(standing.step, evidence, self._margin)
         if problem is not None:
             raise evidence_thin(problem, standing.step, figures)
         await store.add_step(
@@ -214,6 +259,8 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         version = request.model_version or learner.model_version
         if await store.find_model(connection, version) is None:
             raise model_not_found(version)
+        if version != learner.model_version:
+            await candidates.sound_state(connection, version)
         await store.move_learner(connection, model_version=version)
         await store.add_step(
             connection,
@@ -224,6 +271,17 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             standing.evidence.figures,
             now,
         )
+
+    async def _model(self, version: str) -> routing_pb2.RoutingModel:
+        """A model that was trained, as it is listed."""
+        async with self._engine.connect() as connection:
+            row = await store.find_model(connection, version)
+            if row is None:
+                raise model_not_found(version)
+            learner = await store.learner(connection)
+            trained = await trainings(connection, [version])
+        in_force = learner.model_version if learner is not None else ""
+        return model_message(row, in_force, trained.get(version))
 
     async def _standing(self, connection: AsyncConnection, now: datetime) -> Standing:
         """The step and what is known of it, with the model in force."""

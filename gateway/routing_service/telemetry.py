@@ -21,7 +21,7 @@ EXPLORED = Counter(
 FALL_BACKS = Counter(
     "gateway_routing_fall_backs_total",
     "Payments with more than one corridor that the operators' order decided because routing could"
-    " not: NO_MODEL, STALE, SLOW, NOT_READ.",
+    " not: NO_MODEL, STALE, SLOW, NOT_READ, DAMAGED.",
     ["reason"],
 )
 DECISION_SECONDS = Histogram(
@@ -41,6 +41,10 @@ UNDONE = Counter(
     "gateway_routing_undone_total",
     "Times the gateway took routing back to SHADOW, because routed payments did worse.",
 )
+MODEL_DAMAGED = Gauge(
+    "gateway_routing_model_damaged",
+    "1 while the bytes of the model in force are not those that it is named by, else 0.",
+)
 REGION_GAP = Gauge(
     "gateway_routing_region_success_gap",
     "The success of the best region of the last day less the worst one's, of routed payments, among"
@@ -55,6 +59,7 @@ class FallBack(StrEnum):
     STALE = "STALE"
     SLOW = "SLOW"
     NOT_READ = "NOT_READ"
+    DAMAGED = "DAMAGED"
 
 
 def labels_known() -> None:

@@ -242,12 +242,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No model of this version is kept. Metadata: `model_version`."""
     ERROR_REASON_ROUTING_STEP_INVALID: _ErrorReason.ValueType  # 62
     """FAILED_PRECONDITION. The step is not the one above the present one, or steps do not count with this
-    setting of GATEWAY_ROUTING. Metadata: `mode`, `step`, `present_step`.
+    setting of GATEWAY_ROUTING, or a trained model that is not in force is named above SHADOW. Metadata: `mode`, `step`, `present_step`.
     """
     ERROR_REASON_ROUTING_EVIDENCE_THIN: _ErrorReason.ValueType  # 63
     """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
     Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
     `difference_low`, `difference_high`, `learned`.
+    """
+    ERROR_REASON_ROUTING_TRAINING_REFUSED: _ErrorReason.ValueType  # 64
+    """FAILED_PRECONDITION. No model can be trained on the window; the message says what is missing or otherwise,
+    with figures. Metadata: `problem` (WINDOW_OPEN, TOO_FEW_DECISIONS, OTHER_CORRIDORS or TOO_FEW_OUTCOMES).
+    """
+    ERROR_REASON_ROUTING_MODEL_DAMAGED: _ErrorReason.ValueType  # 65
+    """DATA_LOSS. The bytes that are kept of the model are not those that it is named by. Metadata:
+    `model_version`.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -480,11 +488,19 @@ ERROR_REASON_ROUTING_MODEL_NOT_FOUND: ErrorReason.ValueType  # 61
 """NOT_FOUND. No model of this version is kept. Metadata: `model_version`."""
 ERROR_REASON_ROUTING_STEP_INVALID: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION. The step is not the one above the present one, or steps do not count with this
-setting of GATEWAY_ROUTING. Metadata: `mode`, `step`, `present_step`.
+setting of GATEWAY_ROUTING, or a trained model that is not in force is named above SHADOW. Metadata: `mode`, `step`, `present_step`.
 """
 ERROR_REASON_ROUTING_EVIDENCE_THIN: ErrorReason.ValueType  # 63
 """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
 Metadata: `present_step`, `rules_outcomes`, `rules_success`, `routed_outcomes`, `routed_success`,
 `difference_low`, `difference_high`, `learned`.
+"""
+ERROR_REASON_ROUTING_TRAINING_REFUSED: ErrorReason.ValueType  # 64
+"""FAILED_PRECONDITION. No model can be trained on the window; the message says what is missing or otherwise,
+with figures. Metadata: `problem` (WINDOW_OPEN, TOO_FEW_DECISIONS, OTHER_CORRIDORS or TOO_FEW_OUTCOMES).
+"""
+ERROR_REASON_ROUTING_MODEL_DAMAGED: ErrorReason.ValueType  # 65
+"""DATA_LOSS. The bytes that are kept of the model are not those that it is named by. Metadata:
+`model_version`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
