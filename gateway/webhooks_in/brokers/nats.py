@@ -107,10 +107,11 @@ class NatsBroker:
             self._connected()
             taken = await self._consumer.fetch(1, timeout=TAKE_SECONDS)
             if limit > 1:
-                # There may be no other.
-                with contextlib.suppress(nats.errors.TimeoutError):
+                # There may be no other. When the answer comes as the wait ends, the client raises
+                # the language's own error instead of its own, which is one of it.
+                with contextlib.suppress(TimeoutError):
                     taken += await self._consumer.fetch(limit - 1, timeout=REST_SECONDS)
-        except nats.errors.TimeoutError:
+        except TimeoutError:
             return []
         except (nats.errors.Error, OSError) as error:
             raise BufferUnavailableError(type(error).__name__) from error
