@@ -202,6 +202,7 @@ SCOPES: Mapping[str, Mapping[str, Sequence[Scope]]] = {
     "gateway.v1.RoutingService": {
         "ExplainRouting": ROUTED_PAYMENT_ID,
         "ListModels": REFUSED,
+        "TrainModel": REFUSED,
         "PromoteModel": REFUSED,
         "RollBackModel": REFUSED,
         "EvaluatePolicy": REFUSED,

@@ -95,6 +95,7 @@ RIGHTS: Rights = {
     "gateway.v1.RoutingService": {
         "ExplainRouting": reads(*MAKERS, SUPPORT),
         "ListModels": reads(OPERATOR),
+        "TrainModel": changes("start_time.seconds end_time.seconds", OPERATOR),
         "PromoteModel": changes("model_version step", OPERATOR),
         "RollBackModel": changes("model_version", OPERATOR),
         "EvaluatePolicy": reads(OPERATOR),

@@ -3,8 +3,9 @@
 Log-odds of approval = what is the payment's own + what the corridor adds; each is a sum of one slot
 per feature, and each slot is a normal distribution. An outcome moves mean and variance of the slots
 of its payment (one step of an extended Kalman filter, the covariances left out). With time each
-slot goes back to where it began: what is old counts less, and what was not tried for long becomes
-uncertain again, so that it is tried (an Ornstein-Uhlenbeck process by slot). Quick slots beside
+slot goes back to where it began (to nothing, or to what was trained offline): what is old counts
+less, and what was not tried for long becomes uncertain again, so that it is tried (an
+Ornstein-Uhlenbeck process by slot). Quick slots beside
 slow ones, of the same scope, take what has just changed.
 """
 
@@ -104,9 +105,18 @@ class Fading:
         return cls(tuple(map(kept.__getitem__, layout.half_lives_s)), layout.variances)
 
 
-def fade(table: Table, fading: Fading) -> Table:
-    """The table after a time in which nothing was seen."""
-    means = tuple([m * left for m, left in zip(table.means, fading.left, strict=True)])
+def fade(table: Table, fading: Fading, home: Sequence[float] | None = None) -> Table:
+    """The table after a time in which nothing was seen. `home` are the means that it goes back to,
+    by slot; 0 each without."""
+    if home is None:
+        means = tuple([m * left for m, left in zip(table.means, fading.left, strict=True)])
+    else:
+        means = tuple(
+            [
+                end + (mean - end) * left
+                for mean, left, end in zip(table.means, fading.left, home, strict=True)
+            ]
+        )
     variances = tuple(
         [
             prior - (prior - variance) * left * left

@@ -1,5 +1,8 @@
 """All that routing believes, as one value: written as JSON, named by its hash, merged of replicas.
 
+A model that was trained offline (`training.py`) is such a value, too, with what it was trained on
+beside it. Whoever learns on from it goes back to its means as time goes by, and not to nothing.
+
 A table's belief and a chain's are products of evidence. So replicas that began from the same state
 are merged by multiplying what each has added: exact for what is independent, and the same in
 whatever order they come.
@@ -21,6 +24,8 @@ from gateway.routing.retry_beliefs import COMMON, OWN, SPACE_HASH, RetryBeliefs
 FORM = "routing-state-1"
 MAX_STATE_BYTES = 4_000_000
 MAX_CORRIDORS = 64
+TRAINING = "training"
+"""The key under which a model that was trained offline says what it was trained on."""
 DIGITS = 12
 """Significant digits of figures when they are written down."""
 FADE_EVERY_S = 240.0
@@ -34,12 +39,31 @@ class StateError(ValueError):
     """Bytes that are not a state of routing, or states that do not fit together."""
 
 
+class DamagedError(StateError):
+    """Bytes that are not those which a model is named by."""
+
+    def __init__(self, version: str, found: str) -> None:
+        super().__init__(f"the bytes of model {version} hash to {found}")
+        self.version = version
+
+
 @dataclass(frozen=True, slots=True)
 class CorridorState:
     """What is believed of a corridor."""
 
     own: Table
     health: Health = field(default_factory=Health)
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The means of a model that was trained offline: what learning began from, and goes back to."""
+
+    version: str
+    """The model's: the SHA-256 of its bytes."""
+    common: tuple[float, ...]
+    own: Mapping[str, tuple[float, ...]]
+    """By corridor."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +80,8 @@ class RoutingState:
     """Outcomes that went into it."""
     retries: RetryBeliefs = field(default_factory=RetryBeliefs)
     """Of times for further attempts."""
+    prior: Prior | None = None
+    """None goes back to what the operators' order says."""
 
     @classmethod
     def new(cls, space: FeatureSpace, corridors: Sequence[str], now_s: float) -> "RoutingState":
@@ -75,7 +101,7 @@ class RoutingState:
     ) -> "RoutingState":
         """One corridor and the common table in another state."""
         corridors = MappingProxyType({**self.corridors, name: corridor})
-        return RoutingState(self.space_hash, self.time_s, common, corridors, learned, self.retries)
+        return replace(self, common=common, corridors=corridors, learned=learned)
 
     def only_of(self, corridors: Collection[str]) -> "RoutingState":
         """What is believed of these corridors alone."""
@@ -100,12 +126,17 @@ def _faded(state: RoutingState, space: FeatureSpace, now_s: float) -> RoutingSta
     if elapsed == 0.0:
         return state
     own, common = Fading.over(space.own, elapsed), Fading.over(space.common, elapsed)
+    prior = state.prior
+    homes: Mapping[str, tuple[float, ...]] = prior.own if prior is not None else {}
     return replace(
         state,
         time_s=now_s,
-        common=fade(state.common, common),
+        common=fade(state.common, common, prior.common if prior is not None else None),
         corridors=MappingProxyType(
-            {name: replace(c, own=fade(c.own, own)) for name, c in state.corridors.items()}
+            {
+                name: replace(c, own=fade(c.own, own, homes.get(name)))
+                for name, c in state.corridors.items()
+            }
         ),
         retries=state.retries.faded(elapsed),
     )
@@ -134,6 +165,22 @@ def _until(health: Health, now_s: float) -> Health:
 
 def dump(state: RoutingState) -> bytes:
     """Canonical JSON: the same state is the same bytes."""
+    return _canonical(_data(state))
+
+
+def dump_trained(state: RoutingState, provenance: Mapping[str, Any]) -> bytes:
+    """The bytes of a model that was trained offline: its state, and what it was trained on and
+    how, which its hash is of as well."""
+    return _canonical({**_data(state), TRAINING: dict(provenance)})
+
+
+def trained_on(raw: bytes) -> Mapping[str, Any] | None:
+    """What `dump_trained` was told, of bytes that can be loaded; None for other models."""
+    found: Mapping[str, Any] | None = json.loads(raw).get(TRAINING)
+    return found
+
+
+def _data(state: RoutingState) -> dict[str, Any]:
     data: dict[str, Any] = {
         "form": FORM,
         "space": state.space_hash,
@@ -160,6 +207,18 @@ def dump(state: RoutingState) -> bytes:
             "own": _table(state.retries.own),
             "common": _table(state.retries.common),
         }
+    if state.prior is not None:
+        data["prior"] = {
+            "version": state.prior.version,
+            "common": [_rounded(mean) for mean in state.prior.common],
+            "own": {
+                name: [_rounded(mean) for mean in means] for name, means in state.prior.own.items()
+            },
+        }
+    return data
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -168,8 +227,19 @@ def content_hash(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
+def load_named(raw: bytes, version: str, space: FeatureSpace) -> RoutingState:
+    """The state of the model of this version. Raises DamagedError if the bytes are not its own, and
+    StateError if they are no state."""
+    if (found := content_hash(raw)) != version:
+        raise DamagedError(version, found)
+    return load(raw, space)
+
+
 def load(raw: bytes, space: FeatureSpace) -> RoutingState:
-    """The state of bytes that `dump` made; raises StateError for anything else."""
+    """The state of bytes that `dump` or `dump_trained` made; raises StateError for anything else.
+
+    What was trained offline is what learning from it goes back to.
+    """
     if len(raw) > MAX_STATE_BYTES:
         raise StateError(f"{len(raw)} bytes, at most {MAX_STATE_BYTES}")
     try:
@@ -195,14 +265,16 @@ def load(raw: bytes, space: FeatureSpace) -> RoutingState:
             )
             for name, entry in data["corridors"].items()
         }
-        return RoutingState(
+        state = RoutingState(
             space_hash=str(data["space"]),
             time_s=_read_number(data["time_s"], "time_s"),
             common=_read_table(data["common"], len(space.common.variances), "common"),
             corridors=MappingProxyType(corridors),
             learned=int(data["learned"]),
             retries=_read_retries(data.get("retries")),
+            prior=_read_prior(data["prior"], space) if "prior" in data else None,
         )
+        return replace(state, prior=_prior_of(state, raw)) if TRAINING in data else state
     except (KeyError, TypeError, AttributeError) as error:
         raise StateError(f"not of the form {FORM}: {error!r}") from error
 
@@ -215,7 +287,7 @@ def merge(
 ) -> RoutingState:
     """What replicas learnt that all began from `base`, together, as of the latest of them.
 
-    Raises StateError if one has other features or corridors, or is older than the base.
+    Raises StateError if one has other features, corridors or prior, or is older than the base.
     """
     for replica in replicas:
         if (
@@ -223,6 +295,8 @@ def merge(
             or replica.corridors.keys() != base.corridors.keys()
         ):
             raise StateError("states of other features or corridors cannot be merged")
+        if replica.prior != base.prior:
+            raise StateError("states that go back to other models cannot be merged")
         if replica.time_s < base.time_s:
             raise StateError("a replica is older than what it began from")
     now_s = max([base.time_s, *(replica.time_s for replica in replicas)])
@@ -245,6 +319,7 @@ def merge(
         corridors=MappingProxyType(corridors),
         learned=base.learned + sum(o.learned - base.learned for o in others),
         retries=_merge_retries(start.retries, [o.retries for o in others]),
+        prior=base.prior,
     )
 
 
@@ -312,6 +387,27 @@ def _table(table: Table) -> dict[str, list[float]]:
         "means": [_rounded(mean) for mean in table.means],
         "variances": [_rounded(variance) for variance in table.variances],
     }
+
+
+def _prior_of(state: RoutingState, raw: bytes) -> Prior:
+    """A trained model as what is gone back to."""
+    own = {name: corridor.own.means for name, corridor in state.corridors.items()}
+    return Prior(content_hash(raw), state.common.means, MappingProxyType(own))
+
+
+def _read_prior(entry: Mapping[str, Any], space: FeatureSpace) -> Prior:
+    own = {
+        str(name): _read_means(means, len(space.own.variances), f"prior of {name}")
+        for name, means in entry["own"].items()
+    }
+    common = _read_means(entry["common"], len(space.common.variances), "prior")
+    return Prior(str(entry["version"]), common, MappingProxyType(own))
+
+
+def _read_means(entry: Sequence[object], slots: int, where: str) -> tuple[float, ...]:
+    if len(entry) != slots:
+        raise StateError(f"{where}: {len(entry)} means, not {slots}")
+    return tuple([_read_number(mean, where) for mean in entry])
 
 
 def _read_table(entry: Mapping[str, Any], slots: int, where: str) -> Table:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.limits import LIMITS
-from gateway.routing.state import RoutingState, StateError, load
+from gateway.routing.state import DamagedError, RoutingState, StateError, load_named
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.steps import Step, Subject
 from gateway.routing_service.telemetry import FallBack
@@ -30,6 +30,11 @@ class Known:
     state: RoutingState
     round_time: datetime
 
+    @property
+    def trained_version(self) -> str:
+        """The trained model that it goes on from; empty for none."""
+        return self.state.prior.version if self.state.prior is not None else ""
+
 
 class ModelBoard:
     """Follows the database. While that is down, what was known last counts until it is stale."""
@@ -41,13 +46,14 @@ class ModelBoard:
         self._clock = clock
         self._rest_seconds = rest_seconds
         self._unusable = ""
+        self._damaged = False
         self.known: Known | None = None
         self.steps = dict.fromkeys(Subject, Step.SHADOW)
 
     def problem(self) -> FallBack | None:
         """Why nothing can be decided by the model; None if it can."""
         if self.known is None:
-            return FallBack.NO_MODEL
+            return FallBack.DAMAGED if self._damaged else FallBack.NO_MODEL
         if abs(self._clock.now() - self.known.round_time) > STALE_AFTER:
             return FallBack.STALE
         return None
@@ -72,15 +78,21 @@ class ModelBoard:
             assert known is not None, "what was not read is known"
             self.known = Known(known.version, known.state, learner.round_time)
             return
+        damaged = False
         try:
-            self.known = Known(learner.model_version, load(raw, SPACE), learner.round_time)
+            state = load_named(raw, learner.model_version, SPACE)
+            self.known = Known(learner.model_version, state, learner.round_time)
         except StateError as error:
-            # Of a release with other features, whose learner writes another one or is gone.
+            # Of a release with other features, whose learner writes another one or is gone; or
+            # its bytes are not those that it is named by, and nobody knows what it would decide.
+            damaged = isinstance(error, DamagedError)
             self.known = None
             version = learner.model_version
             if self._unusable != version:
                 self._unusable = version
                 log.warning("routing_model_unusable", version=version, reason=str(error))
+        self._damaged = damaged
+        telemetry.MODEL_DAMAGED.set(damaged)
 
     def loop(self) -> Loop:
         """Follows the database; the first look was at the start."""

@@ -262,6 +262,7 @@ class Chooser:
             mode=self._mode,
             share=share,
             model_version=known.version,
+            trained_version=known.trained_version,
             policy_hash=self._digest,
             space_hash=known.state.space_hash,
             decide_time=now,

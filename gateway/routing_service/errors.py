@@ -78,3 +78,48 @@ def evidence_thin(problem: str, present: Step, figures: Mapping[str, Any]) -> Se
         problem,
         metadata={"present_step": present.value, **shown},
     )
+
+
+def model_damaged(version: str) -> ServiceError:
+    """Its bytes are not those that it is named by."""
+    return ERRORS.error(
+        grpc.StatusCode.DATA_LOSS,
+        ErrorReason.ERROR_REASON_ROUTING_MODEL_DAMAGED,
+        "the bytes that are kept are not those of this model",
+        metadata={"model_version": version},
+    )
+
+
+def training_refused(problem: str, sentence: str) -> ServiceError:
+    """No model comes of the window."""
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_ROUTING_TRAINING_REFUSED,
+        sentence,
+        metadata={"problem": problem},
+    )
+
+
+def candidate_not_in_force(mode: Mode, step: Step, present: Step) -> ServiceError:
+    """What live payments show is of another model."""
+    return _candidate_invalid(
+        mode,
+        step,
+        present,
+        "the model is not in force, and what live payments show is of another one: it begins at"
+        " SHADOW, to which RollBackModel goes back",
+    )
+
+
+def candidate_unreadable(mode: Mode, step: Step, present: Step, why: str) -> ServiceError:
+    """It is of a release with other features."""
+    return _candidate_invalid(mode, step, present, f"this release cannot use the model: {why}")
+
+
+def _candidate_invalid(mode: Mode, step: Step, present: Step, why: str) -> ServiceError:
+    return ERRORS.error(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_ROUTING_STEP_INVALID,
+        why,
+        metadata={"mode": mode.value, "step": step.value, "present_step": present.value},
+    )

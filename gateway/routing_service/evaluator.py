@@ -1,9 +1,5 @@
-"""Judges a candidate over decisions, in a process of its own: a hundred thousand of them take most
-of a minute of one core, and calls would wait for the interpreter.
-
-It is asked in lines of JSON: `Asked`, then a decision in each line, then an empty line; it answers
-with one line and ends. decision_log.py writes the lines.
-"""
+"""Judges a candidate over decisions, in a process of its own (decision_feed.py): a hundred thousand
+of them take most of a minute of one core."""
 
 import json
 import os
@@ -45,7 +41,17 @@ START = "from gateway.routing_service.evaluator import serve; serve()"
 OTHER_FEATURES = "OTHER_FEATURES"
 END = b"\n"
 COLUMNS = (
-    *("customer", "merchant_id", "corridor", "share", "action", "seed", "scores", "slots"),
+    *(
+        "payment_id",
+        "customer",
+        "merchant_id",
+        "corridor",
+        "share",
+        "action",
+        "seed",
+        "scores",
+        "slots",
+    ),
     *("features_hash", "region", "network", "amount_minor", "cause", "time_s"),
     *("method", "action_method"),
 )
@@ -181,6 +187,18 @@ def _times_of(model: RoutingState, terms: RoutingTerms) -> Shares:
     return shares
 
 
+def read_rows(lines: Iterator[bytes]) -> Iterator[Any]:
+    """The decisions of lines, up to the empty one; each has the names of COLUMNS.
+
+    Raises ValueError if there is none.
+    """
+    for line in lines:
+        if line == END:
+            return
+        yield SimpleNamespace(**dict(zip(COLUMNS, json.loads(line), strict=True)))
+    raise ValueError("the decisions break off")
+
+
 class _OfModel:
     """A model as it is, which neither learns nor forgets what it has learnt of approval."""
 
@@ -229,17 +247,13 @@ class _Log:
 
     def decisions(self, lines: Iterator[bytes]) -> Iterator[LoggedDecision]:
         """Those of the lines, up to the empty one."""
-        for line in lines:
-            if line == END:
-                return
-            row = SimpleNamespace(**dict(zip(COLUMNS, json.loads(line), strict=True)))
+        for row in read_rows(lines):
             if features_hash(self._space_hash, row.slots) != row.features_hash:
                 self.other_features += 1
                 continue
             self.count += 1
             self.customers.add(row.customer)
             yield self._logged(row)
-        raise ValueError("the decisions break off")
 
     def _logged(self, row: Any) -> LoggedDecision:
         decided, done = decision_of(row), rank_of(row)

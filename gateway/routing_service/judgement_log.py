@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.routing_service.evaluating import Judged, Window
+from gateway.routing_service.decision_feed import Window
+from gateway.routing_service.evaluating import Judged
 from gateway.routing_service.evaluator import Asked, Candidate
 from gateway.routing_service.judgements import Judgement
 from gateway.routing_service.schema import JUDGEMENT, STEP

@@ -19,13 +19,14 @@ from gateway.payments.store.events import StoredEvent, events_after, newest_sequ
 from gateway.routing.decision import Policy, learn_from
 from gateway.routing.state import (
     MAX_CORRIDORS,
+    DamagedError,
     RoutingState,
     StateError,
     advance,
     content_hash,
     dump,
     hash_of,
-    load,
+    load_named,
     not_ahead,
 )
 from gateway.routing_service import store, telemetry
@@ -117,6 +118,7 @@ class Learner:
         self._rest_seconds = rest_seconds
         self._state: RoutingState | None = None
         self._version = ""
+        self._damaged = ""
         self._checked: datetime | None = None
 
     def loop(self) -> Loop:
@@ -130,6 +132,16 @@ class Learner:
         may be more at once."""
         if self._gate.closed:
             return False
+        try:
+            return await self._round()
+        except DamagedError as error:
+            # Nothing is learnt on: what there was to learn waits until another one is in force.
+            if self._damaged != error.version:
+                self._damaged = error.version
+                log.error("routing_model_damaged", version=error.version)
+            return False
+
+    async def _round(self) -> bool:
         now = self._clock.now()
         async with self._engine.begin() as connection:
             row = await store.lock_learner(connection) or await self._begin(connection, now)
@@ -185,11 +197,14 @@ class Learner:
     async def _in_force(
         self, connection: AsyncConnection, version: str, now: datetime
     ) -> RoutingState:
-        """The model that is learnt from on; a new one where it is of another release's features."""
+        """The model that is learnt from on; a new one where it is of another release's features.
+        Raises DamagedError."""
         if self._state is not None and self._version == version:
             return self._state
         try:
-            return load(await store.model_state(connection, version), SPACE)
+            return load_named(await store.model_state(connection, version), version, SPACE)
+        except DamagedError:
+            raise
         except StateError as error:
             log.warning("routing_begins_anew", version=version, reason=str(error))
             return RoutingState.new(SPACE, self._corridors, now.timestamp())

@@ -36,6 +36,7 @@ def decision_message(row: Any, outcome: Any | None) -> pb.RoutingDecision:
         ],
         excluded=[pb.ExcludedCorridor(**each) for each in row.excluded],
         model_version=row.model_version,
+        trained_model_version=row.trained_version,
         policy_hash=row.policy_hash,
         features_hash=row.features_hash,
         seed=row.seed,
@@ -92,15 +93,47 @@ def retry_line_message(row: Any) -> pb.RetryTimeReportLine:
     )
 
 
-def model_message(row: Any, in_force: str) -> pb.RoutingModel:
-    """A model, and whether it is in force."""
+def model_message(row: Any, in_force: str, training: Any | None = None) -> pb.RoutingModel:
+    """A model, what it was trained on if it was, and whether it is in force."""
+    trained = None
+    if training is not None:
+        trained = training_message(training, is_new=row.version != in_force)
     return pb.RoutingModel(
         version=row.version,
         learned_count=row.learned,
         code_version=row.code_version,
         create_time=stamp(row.create_time),
         in_force=row.version == in_force,
+        training=trained,
     )
+
+
+def training_message(row: Any, *, is_new: bool) -> pb.RoutingTraining:
+    """What a model was trained on."""
+    told = row.provenance
+    held = told["held_out"]
+    return pb.RoutingTraining(
+        start_time=_moment(told["start_s"]),
+        end_time=_moment(told["end_s"]),
+        held_out_time=_moment(told["held_from_s"]),
+        decision_count=told["decisions"],
+        fitted_count=told["fitted"],
+        held_out_count=int(held["outcomes"]),
+        held_out_approved=held["approved"],
+        held_out_expected=held["expected"],
+        log_loss=held["log_loss"],
+        base_rate_log_loss=held["base_log_loss"],
+        online_log_loss=held["online_log_loss"],
+        corridors=told["corridors"],
+        settings=told["settings"],
+        truncated=row.truncated,
+        client=row.client,
+        candidate=is_new and not row.promoted,
+    )
+
+
+def _moment(seconds: float) -> Any:
+    return stamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def figures_message(figures: Mapping[str, Any]) -> pb.RoutingFigures:

@@ -24,6 +24,8 @@ class Circumstances:
     policy_hash: str
     space_hash: str
     decide_time: datetime
+    trained_version: str = ""
+    """The trained model that the deciding one went on from; empty for none."""
 
 
 def place_of(decision: Decision, arm: Arm) -> int:
@@ -70,6 +72,7 @@ def row_of(
         "seed": decision.seed,
         "explored": arm is Arm.ROUTED and decision.explored,
         "model_version": given.model_version,
+        "trained_version": given.trained_version,
         "policy_hash": given.policy_hash,
         "features_hash": features_hash(given.space_hash, slots),
         "region": context.region,

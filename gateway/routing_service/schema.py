@@ -68,6 +68,17 @@ MODEL = Table(
     Column("code_version", Text),
     Column("create_time", _TIME),
 )
+# Of the models that were trained offline.
+TRAINING = Table(
+    "routing_training",
+    _metadata,
+    Column("version", Text, primary_key=True),
+    Column("training_number", BigInteger),
+    Column("provenance", JSONB),
+    Column("truncated", Boolean),
+    Column("client", Text),
+    Column("create_time", _TIME),
+)
 LEARNER = Table(
     "routing_learner",
     _metadata,
@@ -117,4 +128,5 @@ REQUEST = Table(
     Column("method", Text),
     Column("body", LargeBinary),
     Column("create_time", _TIME),
+    Column("trained_version", Text),
 )

@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ERRORS
 from gateway.payments.rendering import stamp
-from gateway.routing_service import store
+from gateway.routing_service import candidates, store
+from gateway.routing_service.candidates import Trainings
+from gateway.routing_service.decision_feed import DEFAULT_DECISIONS, DecisionFeed, Window
 from gateway.routing_service.errors import (
     decision_not_found,
     evidence_thin,
@@ -17,7 +19,7 @@ from gateway.routing_service.errors import (
     not_judged,
     step_invalid,
 )
-from gateway.routing_service.evaluating import DEFAULT_DECISIONS, Evaluations, Window
+from gateway.routing_service.evaluating import Evaluations
 from gateway.routing_service.evaluator import Asked, Candidate
 from gateway.routing_service.judgement_log import add_judgement, newest_judgement
 from gateway.routing_service.judgements import problem_with_judgement
@@ -45,6 +47,7 @@ from gateway.routing_service.steps import (
 )
 from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.routing_service.terms import RoutingTerms
+from gateway.routing_service.training_store import trained_models, trainings
 from gateway.v1 import routing_pb2, routing_service_pb2_grpc
 from gateway.v1 import routing_service_pb2 as pb
 from runtime.auth import client_name
@@ -74,12 +77,15 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         terms: RoutingTerms,
         request_ids: RequestIds,
         clock: Clock,
+        feed: DecisionFeed,
+        training: Trainings,
     ) -> None:
         self._engine = engine
         self._mode = mode
         self._terms = terms
         self._margin = terms.fall_back_margin
-        self._evaluations = Evaluations(engine)
+        self._evaluations = Evaluations(engine, feed)
+        self._training = training
         self._requests = RequestTable(request_ids, REQUEST)
         self._clock = clock
         self._page_tokens = PageTokens(ERRORS)
@@ -108,13 +114,40 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         before = int(position[0]) if position else None
         async with self._engine.connect() as connection:
             learner = await store.learner(connection)
-            found = await store.models(connection, before, size + 1)
+            listed = trained_models if request.trained_only else store.models
+            found = await listed(connection, before, size + 1)
+            page = found[:size]
+            trained = await trainings(connection, [row.version for row in page])
         in_force = learner.model_version if learner is not None else ""
-        page = found[:size]
-        response = pb.ListModelsResponse(models=[model_message(row, in_force) for row in page])
+        response = pb.ListModelsResponse(
+            models=[model_message(row, in_force, trained.get(row.version)) for row in page]
+        )
         if len(found) > size:
             response.next_page_token = self._page_tokens.encode(request, [page[-1].model_number])
         return response
+
+    async def TrainModel(
+        self, request: pb.TrainModelRequest, _context: Any
+    ) -> pb.TrainModelResponse:
+        async with self._engine.connect() as connection:
+            before = await self._requests.find(connection, request)
+        if before is None:
+            now = self._clock.now()
+            start, end = (
+                when.ToDatetime(tzinfo=UTC) for when in (request.start_time, request.end_time)
+            )
+            model = await self._training.train(start, end, now)
+            async with self._engine.begin() as connection:
+                version = await candidates.keep(connection, model, client_name(), now)
+                is_new = await self._requests.begin(
+                    connection, request, create_time=now, trained_version=version
+                )
+                if not is_new:
+                    # The same was asked for meanwhile, and gave the same.
+                    await self._requests.find(connection, request)
+        else:
+            version = before.trained_version
+        return pb.TrainModelResponse(model=await self._model(version))
 
     async def PromoteModel(
         self, request: pb.PromoteModelRequest, _context: Any
@@ -163,7 +196,7 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         async with self._engine.connect() as connection:
             version = await self._judged_model(connection, asked.candidate, request.model_version)
             if asked.candidate is Candidate.MODEL:
-                state = await store.model_state(connection, version)
+                state = await candidates.sound_state(connection, version)
                 asked = replace(asked, model=state.decode())
         judged = await self._evaluations.judge(asked, window)
         async with self._engine.begin() as connection:
@@ -236,8 +269,22 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
             raise step_invalid(self._mode, step, standing.step)
         if await store.find_model(connection, request.model_version) is None:
             raise model_not_found(request.model_version)
-        figures = standing.evidence.figures
-        problem = problem_with_promotion(standing.step, standing.evidence, self._margin)
+        candidate = None
+        if subject is Subject.CORRIDOR:
+            candidate = await candidates.to_be_put_in_force(
+                connection,
+                request.model_version,
+                learner.model_version,
+                mode=self._mode,
+                step=step,
+                present=standing.step,
+            )
+        evidence = standing.evidence
+        if candidate is not None:
+            evidence = replace(evidence, learned=candidate.learned)
+            await store.move_learner(connection, model_version=candidate.version)
+        figures = evidence.figures
+        problem = problem_with_promotion(standing.step, evidence, self._margin)
         if problem is not None:
             raise evidence_thin(problem, standing.step, figures)
         newest = await newest_judgement(connection, subject, request.model_version)
@@ -273,6 +320,8 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
         version = request.model_version or learner.model_version
         if await store.find_model(connection, version) is None:
             raise model_not_found(version)
+        if version != learner.model_version:
+            await candidates.sound_state(connection, version)
         await store.move_learner(connection, model_version=version)
         # The subject that is told of last is the one that always has a step.
         for subject in reversed(named):
@@ -288,6 +337,17 @@ class RoutingServicer(routing_service_pb2_grpc.RoutingServiceServicer):
                     now,
                     subject=subject,
                 )
+
+    async def _model(self, version: str) -> routing_pb2.RoutingModel:
+        """A model that was trained, as it is listed."""
+        async with self._engine.connect() as connection:
+            row = await store.find_model(connection, version)
+            if row is None:
+                raise model_not_found(version)
+            learner = await store.learner(connection)
+            trained = await trainings(connection, [version])
+        in_force = learner.model_version if learner is not None else ""
+        return model_message(row, in_force, trained.get(version))
 
     async def _standing(
         self, connection: AsyncConnection, now: datetime, subject: Subject = Subject.CORRIDOR

@@ -34,8 +34,10 @@ from gateway.routing_service.schema import (
     MODEL,
     OUTCOME,
     STEP,
+    TRAINING,
 )
 from gateway.routing_service.steps import Arm, ArmCount, Step, Subject
+from gateway.routing_service.training_store import forget_trainings
 
 # How long decisions and their outcomes are kept.
 KEEP_DECISIONS = timedelta(days=90)
@@ -349,6 +351,7 @@ async def prune(connection: AsyncConnection, now: datetime) -> int:
         await connection.execute(delete(OUTCOME).where(OUTCOME.c.payment_id.in_(ids)))
         await connection.execute(delete(DECISION).where(DECISION.c.payment_id.in_(ids)))
     pruned = max(len(ids), await _prune_failovers(connection, now))
+    await forget_trainings(connection)
     newest = select(MODEL.c.model_number).order_by(MODEL.c.model_number.desc())
     oldest_kept = newest.offset(KEEP_MODELS - 1).limit(1).scalar_subquery()
     await connection.execute(
@@ -357,6 +360,7 @@ async def prune(connection: AsyncConnection, now: datetime) -> int:
             MODEL.c.version.not_in(select(STEP.c.model_version)),
             MODEL.c.version.not_in(select(JUDGEMENT.c.model_version)),
             MODEL.c.version.not_in(select(LEARNER.c.model_version)),
+            MODEL.c.version.not_in(select(TRAINING.c.version)),
         )
     )
     return pruned

@@ -21,8 +21,8 @@ EXPLORED = Counter(
 )
 FALL_BACKS = Counter(
     "gateway_routing_fall_backs_total",
-    "Choices that the rules decided because routing could not (NO_MODEL, STALE, SLOW, NOT_READ), by"
-    " what was chosen.",
+    "Choices that the rules decided because routing could not (NO_MODEL, STALE, SLOW, NOT_READ,"
+    " DAMAGED), by what was chosen.",
     ["choice", "reason"],
 )
 DECISION_SECONDS = Histogram(
@@ -47,6 +47,10 @@ UNDONE = Counter(
     "Times the gateway took routing back to SHADOW, because routed payments did worse, by what was"
     " decided.",
     ["subject"],
+)
+MODEL_DAMAGED = Gauge(
+    "gateway_routing_model_damaged",
+    "1 while the bytes of the model in force are not those that it is named by, else 0.",
 )
 REGION_GAP = Gauge(
     "gateway_routing_region_success_gap",
@@ -73,6 +77,7 @@ class FallBack(StrEnum):
     STALE = "STALE"
     SLOW = "SLOW"
     NOT_READ = "NOT_READ"
+    DAMAGED = "DAMAGED"
 
 
 def labels_known() -> None:

@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 
 from gateway.payments.api.validation import MAX_PAYMENT_ID_BYTES, PAYMENT_ID
 from gateway.routing.evaluation import MAX_LOOKS
-from gateway.routing_service.evaluating import DEFAULT_DECISIONS, MAX_DECISIONS
+from gateway.routing_service.decision_feed import DEFAULT_DECISIONS, MAX_DECISIONS
+from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.stripe_client.validation import MAX_REASON_BYTES
 from gateway.v1 import routing_pb2
 from gateway.v1 import routing_service_pb2 as pb
@@ -16,6 +17,7 @@ from runtime.rule import Rule
 from runtime.rules import (
     PAGE,
     REQUEST_ID,
+    boolean,
     check,
     enum,
     integer,
@@ -41,11 +43,28 @@ def _window_problem(request: Any) -> str | None:
     return None
 
 
+def _training_problem(request: Any) -> str | None:
+    """What is wrong with both times of a window that a model is trained on."""
+    if problem := _window_problem(request):
+        return problem
+    start, end = request.start_time, request.end_time
+    whole, rest = end.seconds - start.seconds, end.nanos - start.nanos
+    if (whole, rest) > (KEEP_DECISIONS.total_seconds(), 0):
+        return f"is more than {KEEP_DECISIONS.days} days after start_time"
+    return None
+
+
 RULES: Mapping[type[Message], Sequence[Rule]] = {
     pb.ExplainRoutingRequest: [
         text("payment_id", required=True, max_bytes=MAX_PAYMENT_ID_BYTES, pattern=PAYMENT_ID)
     ],
-    pb.ListModelsRequest: [*PAGE],
+    pb.ListModelsRequest: [*PAGE, boolean("trained_only")],
+    pb.TrainModelRequest: [
+        REQUEST_ID,
+        timestamp("start_time", required=True),
+        timestamp("end_time", required=True),
+        check("end_time", _training_problem),
+    ],
     pb.PromoteModelRequest: [
         REQUEST_ID,
         text("model_version", required=True, max_bytes=VERSION_BYTES, pattern=VERSION),

@@ -13,7 +13,9 @@ from gateway.payments.domain.routing import Router
 from gateway.payments.store.history import PastPayments
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.board import ModelBoard
+from gateway.routing_service.candidates import Trainings, choosable
 from gateway.routing_service.chooser import Chooser
+from gateway.routing_service.decision_feed import DecisionFeed
 from gateway.routing_service.learner import Learner
 from gateway.routing_service.service import RoutingServicer
 from gateway.routing_service.steps import Mode
@@ -58,7 +60,9 @@ async def open_routing(
     """Reads the newest model. `discount` is what foresight takes off a corridor now. There is
     nothing to close."""
     mode, terms = settings.routing, settings.routing_terms
-    servicer = RoutingServicer(engine, mode, terms, request_ids, clock)
+    feed = DecisionFeed(engine)
+    trainings = Trainings(feed, choosable(stripe_client.terms.values()))
+    servicer = RoutingServicer(engine, mode, terms, request_ids, clock, feed, trainings)
     served = (registered(routing_service_pb2, routing_service_pb2_grpc, servicer),)
     if mode is Mode.OFF:
         # What was decided before is deleted in time.

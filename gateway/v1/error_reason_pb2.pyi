@@ -242,7 +242,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No model of this version is kept. Metadata: `model_version`."""
     ERROR_REASON_ROUTING_STEP_INVALID: _ErrorReason.ValueType  # 62
     """FAILED_PRECONDITION. The step is not the one above the present one, or steps do not count with this
-    setting of GATEWAY_ROUTING. Metadata: `mode`, `step`, `present_step`.
+    setting of GATEWAY_ROUTING, or a trained model that is not in force is named above SHADOW. Metadata: `mode`, `step`, `present_step`.
     """
     ERROR_REASON_ROUTING_EVIDENCE_THIN: _ErrorReason.ValueType  # 63
     """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
@@ -259,6 +259,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     model judged, or say in `override_reason` why the step is taken without. Metadata: `problem` ("MISSING",
     "REFUSED", "OUTDATED": of decisions of more than a day ago, "OTHER_TERMS": by other terms than now), `step`,
     `model_version`, `refusals` (reasons of the newest verdict, with commas between).
+    """
+    ERROR_REASON_ROUTING_TRAINING_REFUSED: _ErrorReason.ValueType  # 66
+    """FAILED_PRECONDITION. No model can be trained on the window; the message says what is missing or otherwise,
+    with figures. Metadata: `problem` (WINDOW_OPEN, TOO_FEW_DECISIONS, OTHER_CORRIDORS or TOO_FEW_OUTCOMES).
+    """
+    ERROR_REASON_ROUTING_MODEL_DAMAGED: _ErrorReason.ValueType  # 67
+    """DATA_LOSS. The bytes that are kept of the model are not those that it is named by. Metadata:
+    `model_version`.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -491,7 +499,7 @@ ERROR_REASON_ROUTING_MODEL_NOT_FOUND: ErrorReason.ValueType  # 61
 """NOT_FOUND. No model of this version is kept. Metadata: `model_version`."""
 ERROR_REASON_ROUTING_STEP_INVALID: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION. The step is not the one above the present one, or steps do not count with this
-setting of GATEWAY_ROUTING. Metadata: `mode`, `step`, `present_step`.
+setting of GATEWAY_ROUTING, or a trained model that is not in force is named above SHADOW. Metadata: `mode`, `step`, `present_step`.
 """
 ERROR_REASON_ROUTING_EVIDENCE_THIN: ErrorReason.ValueType  # 63
 """FAILED_PRECONDITION. Live payments do not show enough for the next step; the message says what is missing.
@@ -508,5 +516,13 @@ ERROR_REASON_ROUTING_NOT_JUDGED: ErrorReason.ValueType  # 65
 model judged, or say in `override_reason` why the step is taken without. Metadata: `problem` ("MISSING",
 "REFUSED", "OUTDATED": of decisions of more than a day ago, "OTHER_TERMS": by other terms than now), `step`,
 `model_version`, `refusals` (reasons of the newest verdict, with commas between).
+"""
+ERROR_REASON_ROUTING_TRAINING_REFUSED: ErrorReason.ValueType  # 66
+"""FAILED_PRECONDITION. No model can be trained on the window; the message says what is missing or otherwise,
+with figures. Metadata: `problem` (WINDOW_OPEN, TOO_FEW_DECISIONS, OTHER_CORRIDORS or TOO_FEW_OUTCOMES).
+"""
+ERROR_REASON_ROUTING_MODEL_DAMAGED: ErrorReason.ValueType  # 67
+"""DATA_LOSS. The bytes that are kept of the model are not those that it is named by. Metadata:
+`model_version`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -303,6 +303,7 @@ class RoutingDecision(_message.Message):
     WAS_UNKNOWN_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     ROUTING_METHOD_FIELD_NUMBER: _builtins.int
+    TRAINED_MODEL_VERSION_FIELD_NUMBER: _builtins.int
     payment_id: _builtins.str
     """The payment."""
     corridor: _builtins.str
@@ -341,6 +342,10 @@ class RoutingDecision(_message.Message):
     """With which payment method of that corridor, as of a candidate."""
     routing_method: _builtins.int
     """The same of what routing drew."""
+    trained_model_version: _builtins.str
+    """The trained model that `model_version` is, or was learnt on from: the SHA-256 of its bytes. Empty if there
+    was none.
+    """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoutingCandidate]:
         """In the operators' order."""
@@ -377,10 +382,11 @@ class RoutingDecision(_message.Message):
         was_unknown: _builtins.bool = ...,
         method: _builtins.int = ...,
         routing_method: _builtins.int = ...,
+        trained_model_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "cause", b"cause", "corridor", b"corridor", "decide_time", b"decide_time", "excluded", b"excluded", "explored", b"explored", "features_hash", b"features_hash", "method", b"method", "model_version", b"model_version", "payment_id", b"payment_id", "policy_hash", b"policy_hash", "propensity", b"propensity", "region", b"region", "routing_corridor", b"routing_corridor", "routing_method", b"routing_method", "rules_corridor", b"rules_corridor", "seed", b"seed", "share", b"share", "value_over_rules", b"value_over_rules", "was_unknown", b"was_unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "candidates", b"candidates", "cause", b"cause", "corridor", b"corridor", "decide_time", b"decide_time", "excluded", b"excluded", "explored", b"explored", "features_hash", b"features_hash", "method", b"method", "model_version", b"model_version", "payment_id", b"payment_id", "policy_hash", b"policy_hash", "propensity", b"propensity", "region", b"region", "routing_corridor", b"routing_corridor", "routing_method", b"routing_method", "rules_corridor", b"rules_corridor", "seed", b"seed", "share", b"share", "trained_model_version", b"trained_model_version", "value_over_rules", b"value_over_rules", "was_unknown", b"was_unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,6 +577,120 @@ class RetryTimeReportLine(_message.Message):
 Global___RetryTimeReportLine: _TypeAlias = RetryTimeReportLine  # noqa: Y015
 
 @_typing.final
+class RoutingTraining(_message.Message):
+    """RoutingTraining is what a model was trained on offline, and how well it foretold what it had not seen. All of
+    it but `truncated`, `client` and `candidate` is in the model's bytes, which its version is the hash of.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    HELD_OUT_TIME_FIELD_NUMBER: _builtins.int
+    DECISION_COUNT_FIELD_NUMBER: _builtins.int
+    FITTED_COUNT_FIELD_NUMBER: _builtins.int
+    HELD_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    HELD_OUT_APPROVED_FIELD_NUMBER: _builtins.int
+    HELD_OUT_EXPECTED_FIELD_NUMBER: _builtins.int
+    LOG_LOSS_FIELD_NUMBER: _builtins.int
+    BASE_RATE_LOG_LOSS_FIELD_NUMBER: _builtins.int
+    ONLINE_LOG_LOSS_FIELD_NUMBER: _builtins.int
+    CORRIDORS_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    decision_count: _builtins.int
+    """Decisions of the window, by the features of the release, with an outcome that says something of the corridor."""
+    fitted_count: _builtins.int
+    """Of these, how many were fitted: issuers decided them, before `held_out_time`."""
+    held_out_count: _builtins.int
+    """Issuers' decisions from `held_out_time` on."""
+    held_out_approved: _builtins.float
+    """The share of 6 that was approved …"""
+    held_out_expected: _builtins.float
+    """… and what the model expected of it."""
+    log_loss: _builtins.float
+    """The mean of -log(chance that the model gave to what came), of 6; lower is better."""
+    base_rate_log_loss: _builtins.float
+    """The same of one who knows only the share of approvals among 5."""
+    online_log_loss: _builtins.float
+    """The same of what routing believed when it decided."""
+    truncated: _builtins.bool
+    """Whether the window had more decisions than 100,000: the newest were taken."""
+    client: _builtins.str
+    """Who had it trained first."""
+    candidate: _builtins.bool
+    """Whether no step has named it yet, and it is not in force."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Decisions since then …"""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """… and before then."""
+
+    @_builtins.property
+    def held_out_time(self) -> _timestamp_pb2.Timestamp:
+        """From here on the window was held out: the model has seen nothing of it, and EvaluatePolicy may judge it there."""
+
+    @_builtins.property
+    def corridors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The corridors."""
+
+    @_builtins.property
+    def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """How it was fitted: `held_out_share`, `half_life_s` and `max_weight`."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        held_out_time: _timestamp_pb2.Timestamp | None = ...,
+        decision_count: _builtins.int = ...,
+        fitted_count: _builtins.int = ...,
+        held_out_count: _builtins.int = ...,
+        held_out_approved: _builtins.float = ...,
+        held_out_expected: _builtins.float = ...,
+        log_loss: _builtins.float = ...,
+        base_rate_log_loss: _builtins.float = ...,
+        online_log_loss: _builtins.float = ...,
+        corridors: _abc.Iterable[_builtins.str] | None = ...,
+        settings: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        truncated: _builtins.bool = ...,
+        client: _builtins.str = ...,
+        candidate: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "held_out_time", b"held_out_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_rate_log_loss", b"base_rate_log_loss", "candidate", b"candidate", "client", b"client", "corridors", b"corridors", "decision_count", b"decision_count", "end_time", b"end_time", "fitted_count", b"fitted_count", "held_out_approved", b"held_out_approved", "held_out_count", b"held_out_count", "held_out_expected", b"held_out_expected", "held_out_time", b"held_out_time", "log_loss", b"log_loss", "online_log_loss", b"online_log_loss", "settings", b"settings", "start_time", b"start_time", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoutingTraining: _TypeAlias = RoutingTraining  # noqa: Y015
+
+@_typing.final
 class RoutingModel(_message.Message):
     """RoutingModel is what routing believed at a time. What is newest is used unless operators have put
     another one in force.
@@ -583,6 +703,7 @@ class RoutingModel(_message.Message):
     CODE_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     IN_FORCE_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The SHA-256 of its bytes in hexadecimal."""
     learned_count: _builtins.int
@@ -595,6 +716,10 @@ class RoutingModel(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written."""
 
+    @_builtins.property
+    def training(self) -> Global___RoutingTraining:
+        """Of a model that was trained offline. Unset for those that were learnt from one payment after the other."""
+
     def __init__(
         self,
         *,
@@ -603,10 +728,11 @@ class RoutingModel(_message.Message):
         code_version: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         in_force: _builtins.bool = ...,
+        training: Global___RoutingTraining | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_version", b"code_version", "create_time", b"create_time", "in_force", b"in_force", "learned_count", b"learned_count", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_version", b"code_version", "create_time", b"create_time", "in_force", b"in_force", "learned_count", b"learned_count", "training", b"training", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from gateway.v1 import routing_pb2 as gateway_dot_v1_dot_routing__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/v1/routing_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/routing.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x15\x45xplainRoutingRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"\xab\x01\n\x16\x45xplainRoutingResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.RoutingDecision\x12.\n\tfailovers\x18\x02 \x03(\x0b\x32\x1b.gateway.v1.RoutingDecision\x12\x32\n\x0bretry_times\x18\x03 \x03(\x0b\x32\x1d.gateway.v1.RetryTimeDecision\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.gateway.v1.RoutingModel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbd\x01\n\x13PromoteModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12%\n\x04step\x18\x03 \x01(\x0e\x32\x17.gateway.v1.RoutingStep\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0foverride_reason\x18\x05 \x01(\t\x12+\n\x07subject\x18\x06 \x01(\x0e\x32\x1a.gateway.v1.RoutingSubject\"E\n\x14PromoteModelResponse\x12-\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1d.gateway.v1.RoutingStepChange\"~\n\x14RollBackModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12+\n\x07subject\x18\x04 \x01(\x0e\x32\x1a.gateway.v1.RoutingSubject\"F\n\x15RollBackModelResponse\x12-\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1d.gateway.v1.RoutingStepChange\"\xde\x02\n\x15\x45valuatePolicyRequest\x12\x17\n\rmodel_version\x18\x01 \x01(\tH\x00\x12\x37\n\x10recorded_routing\x18\x02 \x01(\x0b\x32\x1b.gateway.v1.RecordedRoutingH\x00\x12\x35\n\x0foperators_order\x18\x03 \x01(\x0b\x32\x1a.gateway.v1.OperatorsOrderH\x00\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmax_decisions\x18\x06 \x01(\x05\x12\r\n\x05looks\x18\x07 \x01(\x05\x12+\n\x07subject\x18\x08 \x01(\x0e\x32\x1a.gateway.v1.RoutingSubjectB\x0b\n\tcandidate\"J\n\x16\x45valuatePolicyResponse\x12\x30\n\nevaluation\x18\x01 \x01(\x0b\x32\x1c.gateway.v1.PolicyEvaluation\"I\n\x17GetRoutingReportRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x04\n\x18GetRoutingReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.RoutingReportLine\x12\x0c\n\x04mode\x18\x02 \x01(\t\x12%\n\x04step\x18\x03 \x01(\x0e\x32\x17.gateway.v1.RoutingStep\x12+\n\x07\x66igures\x18\x04 \x01(\x0b\x32\x1a.gateway.v1.RoutingFigures\x12\x16\n\x0e\x65xplored_share\x18\x05 \x01(\x01\x12\x1a\n\x12region_success_gap\x18\x06 \x01(\x01\x12.\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x1d.gateway.v1.RoutingStepChange\x12.\n\nlearn_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0e\x66\x61ilover_lines\x18\t \x03(\x0b\x32\x1d.gateway.v1.RoutingReportLine\x12+\n\nretry_step\x18\n \x01(\x0e\x32\x17.gateway.v1.RoutingStep\x12\x31\n\rretry_figures\x18\x0b \x01(\x0b\x32\x1a.gateway.v1.RoutingFigures\x12\x34\n\x0bretry_lines\x18\x0c \x03(\x0b\x32\x1f.gateway.v1.RetryTimeReportLine2\x97\x04\n\x0eRoutingService\x12W\n\x0e\x45xplainRouting\x12!.gateway.v1.ExplainRoutingRequest\x1a\".gateway.v1.ExplainRoutingResponse\x12K\n\nListModels\x12\x1d.gateway.v1.ListModelsRequest\x1a\x1e.gateway.v1.ListModelsResponse\x12Q\n\x0cPromoteModel\x12\x1f.gateway.v1.PromoteModelRequest\x1a .gateway.v1.PromoteModelResponse\x12T\n\rRollBackModel\x12 .gateway.v1.RollBackModelRequest\x1a!.gateway.v1.RollBackModelResponse\x12W\n\x0e\x45valuatePolicy\x12!.gateway.v1.EvaluatePolicyRequest\x1a\".gateway.v1.EvaluatePolicyResponse\x12]\n\x10GetRoutingReport\x12#.gateway.v1.GetRoutingReportRequest\x1a$.gateway.v1.GetRoutingReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/v1/routing_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/routing.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n\x15\x45xplainRoutingRequest\x12\x12\n\npayment_id\x18\x01 \x01(\t\"\xab\x01\n\x16\x45xplainRoutingResponse\x12-\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1b.gateway.v1.RoutingDecision\x12.\n\tfailovers\x18\x02 \x03(\x0b\x32\x1b.gateway.v1.RoutingDecision\x12\x32\n\x0bretry_times\x18\x03 \x03(\x0b\x32\x1d.gateway.v1.RetryTimeDecision\"P\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0ctrained_only\x18\x03 \x01(\x08\"W\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.gateway.v1.RoutingModel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x11TrainModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x12TrainModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.gateway.v1.RoutingModel\"\xbd\x01\n\x13PromoteModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12%\n\x04step\x18\x03 \x01(\x0e\x32\x17.gateway.v1.RoutingStep\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0foverride_reason\x18\x05 \x01(\t\x12+\n\x07subject\x18\x06 \x01(\x0e\x32\x1a.gateway.v1.RoutingSubject\"E\n\x14PromoteModelResponse\x12-\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1d.gateway.v1.RoutingStepChange\"~\n\x14RollBackModelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12+\n\x07subject\x18\x04 \x01(\x0e\x32\x1a.gateway.v1.RoutingSubject\"F\n\x15RollBackModelResponse\x12-\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1d.gateway.v1.RoutingStepChange\"\xde\x02\n\x15\x45valuatePolicyRequest\x12\x17\n\rmodel_version\x18\x01 \x01(\tH\x00\x12\x37\n\x10recorded_routing\x18\x02 \x01(\x0b\x32\x1b.gateway.v1.RecordedRoutingH\x00\x12\x35\n\x0foperators_order\x18\x03 \x01(\x0b\x32\x1a.gateway.v1.OperatorsOrderH\x00\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmax_decisions\x18\x06 \x01(\x05\x12\r\n\x05looks\x18\x07 \x01(\x05\x12+\n\x07subject\x18\x08 \x01(\x0e\x32\x1a.gateway.v1.RoutingSubjectB\x0b\n\tcandidate\"J\n\x16\x45valuatePolicyResponse\x12\x30\n\nevaluation\x18\x01 \x01(\x0b\x32\x1c.gateway.v1.PolicyEvaluation\"I\n\x17GetRoutingReportRequest\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x04\n\x18GetRoutingReportResponse\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.gateway.v1.RoutingReportLine\x12\x0c\n\x04mode\x18\x02 \x01(\t\x12%\n\x04step\x18\x03 \x01(\x0e\x32\x17.gateway.v1.RoutingStep\x12+\n\x07\x66igures\x18\x04 \x01(\x0b\x32\x1a.gateway.v1.RoutingFigures\x12\x16\n\x0e\x65xplored_share\x18\x05 \x01(\x01\x12\x1a\n\x12region_success_gap\x18\x06 \x01(\x01\x12.\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x1d.gateway.v1.RoutingStepChange\x12.\n\nlearn_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0e\x66\x61ilover_lines\x18\t \x03(\x0b\x32\x1d.gateway.v1.RoutingReportLine\x12+\n\nretry_step\x18\n \x01(\x0e\x32\x17.gateway.v1.RoutingStep\x12\x31\n\rretry_figures\x18\x0b \x01(\x0b\x32\x1a.gateway.v1.RoutingFigures\x12\x34\n\x0bretry_lines\x18\x0c \x03(\x0b\x32\x1f.gateway.v1.RetryTimeReportLine2\xe4\x04\n\x0eRoutingService\x12W\n\x0e\x45xplainRouting\x12!.gateway.v1.ExplainRoutingRequest\x1a\".gateway.v1.ExplainRoutingResponse\x12K\n\nListModels\x12\x1d.gateway.v1.ListModelsRequest\x1a\x1e.gateway.v1.ListModelsResponse\x12K\n\nTrainModel\x12\x1d.gateway.v1.TrainModelRequest\x1a\x1e.gateway.v1.TrainModelResponse\x12Q\n\x0cPromoteModel\x12\x1f.gateway.v1.PromoteModelRequest\x1a .gateway.v1.PromoteModelResponse\x12T\n\rRollBackModel\x12 .gateway.v1.RollBackModelRequest\x1a!.gateway.v1.RollBackModelResponse\x12W\n\x0e\x45valuatePolicy\x12!.gateway.v1.EvaluatePolicyRequest\x1a\".gateway.v1.EvaluatePolicyResponse\x12]\n\x10GetRoutingReport\x12#.gateway.v1.GetRoutingReportRequest\x1a$.gateway.v1.GetRoutingReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,25 +38,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINROUTINGRESPONSE']._serialized_start=153
   _globals['_EXPLAINROUTINGRESPONSE']._serialized_end=324
   _globals['_LISTMODELSREQUEST']._serialized_start=326
-  _globals['_LISTMODELSREQUEST']._serialized_end=384
-  _globals['_LISTMODELSRESPONSE']._serialized_start=386
-  _globals['_LISTMODELSRESPONSE']._serialized_end=473
-  _globals['_PROMOTEMODELREQUEST']._serialized_start=476
-  _globals['_PROMOTEMODELREQUEST']._serialized_end=665
-  _globals['_PROMOTEMODELRESPONSE']._serialized_start=667
-  _globals['_PROMOTEMODELRESPONSE']._serialized_end=736
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=738
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=864
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=866
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=936
-  _globals['_EVALUATEPOLICYREQUEST']._serialized_start=939
-  _globals['_EVALUATEPOLICYREQUEST']._serialized_end=1289
-  _globals['_EVALUATEPOLICYRESPONSE']._serialized_start=1291
-  _globals['_EVALUATEPOLICYRESPONSE']._serialized_end=1365
-  _globals['_GETROUTINGREPORTREQUEST']._serialized_start=1367
-  _globals['_GETROUTINGREPORTREQUEST']._serialized_end=1440
-  _globals['_GETROUTINGREPORTRESPONSE']._serialized_start=1443
-  _globals['_GETROUTINGREPORTRESPONSE']._serialized_end=1966
-  _globals['_ROUTINGSERVICE']._serialized_start=1969
-  _globals['_ROUTINGSERVICE']._serialized_end=2504
+  _globals['_LISTMODELSREQUEST']._serialized_end=406
+  _globals['_LISTMODELSRESPONSE']._serialized_start=408
+  _globals['_LISTMODELSRESPONSE']._serialized_end=495
+  _globals['_TRAINMODELREQUEST']._serialized_start=498
+  _globals['_TRAINMODELREQUEST']._serialized_end=631
+  _globals['_TRAINMODELRESPONSE']._serialized_start=633
+  _globals['_TRAINMODELRESPONSE']._serialized_end=694
+  _globals['_PROMOTEMODELREQUEST']._serialized_start=697
+  _globals['_PROMOTEMODELREQUEST']._serialized_end=886
+  _globals['_PROMOTEMODELRESPONSE']._serialized_start=888
+  _globals['_PROMOTEMODELRESPONSE']._serialized_end=957
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=959
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1085
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1087
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1157
+  _globals['_EVALUATEPOLICYREQUEST']._serialized_start=1160
+  _globals['_EVALUATEPOLICYREQUEST']._serialized_end=1510
+  _globals['_EVALUATEPOLICYRESPONSE']._serialized_start=1512
+  _globals['_EVALUATEPOLICYRESPONSE']._serialized_end=1586
+  _globals['_GETROUTINGREPORTREQUEST']._serialized_start=1588
+  _globals['_GETROUTINGREPORTREQUEST']._serialized_end=1661
+  _globals['_GETROUTINGREPORTRESPONSE']._serialized_start=1664
+  _globals['_GETROUTINGREPORTRESPONSE']._serialized_end=2187
+  _globals['_ROUTINGSERVICE']._serialized_start=2190
+  _globals['_ROUTINGSERVICE']._serialized_end=2802
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,11 @@ class RoutingServiceStub:
                 request_serializer=gateway_dot_v1_dot_routing__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_routing__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.TrainModel = channel.unary_unary(
+                '/gateway.v1.RoutingService/TrainModel',
+                request_serializer=gateway_dot_v1_dot_routing__service__pb2.TrainModelRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_routing__service__pb2.TrainModelResponse.FromString,
+                _registered_method=True)
         self.PromoteModel = channel.unary_unary(
                 '/gateway.v1.RoutingService/PromoteModel',
                 request_serializer=gateway_dot_v1_dot_routing__service__pb2.PromoteModelRequest.SerializeToString,
@@ -84,7 +89,18 @@ class RoutingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names.
+        """ListModels lists models, the newest first: the last 200, the last 50 that were trained, and those that a
+        step or a verdict names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TrainModel(self, request, context):
+        """TrainModel fits a model to the decisions of a window and what came of them, in a process of its own. It is a
+        candidate: it decides nothing before a step puts it in force. The same window gives the same model. Refused
+        as ROUTING_TRAINING_REFUSED where the window says too little. It takes up to a minute, one caller after
+        the other: give it a deadline of minutes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,7 +110,8 @@ class RoutingServiceServicer:
         """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
         says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
         this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
-        `override_reason` says why it is taken without.
+        `override_reason` says why it is taken without. With a trained model that is not in force, from SHADOW, that
+        model is put in force.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,6 +153,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=gateway_dot_v1_dot_routing__service__pb2.ListModelsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_routing__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'TrainModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.TrainModel,
+                    request_deserializer=gateway_dot_v1_dot_routing__service__pb2.TrainModelRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_routing__service__pb2.TrainModelResponse.SerializeToString,
             ),
             'PromoteModel': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteModel,
@@ -215,6 +237,33 @@ class RoutingService:
             '/gateway.v1.RoutingService/ListModels',
             gateway_dot_v1_dot_routing__service__pb2.ListModelsRequest.SerializeToString,
             gateway_dot_v1_dot_routing__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TrainModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.RoutingService/TrainModel',
+            gateway_dot_v1_dot_routing__service__pb2.TrainModelRequest.SerializeToString,
+            gateway_dot_v1_dot_routing__service__pb2.TrainModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

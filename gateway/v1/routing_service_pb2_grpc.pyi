@@ -41,12 +41,21 @@ class RoutingServiceStub:
     to be. Decisions are kept for 90 days. One that had no choice has none: ROUTING_DECISION_NOT_FOUND.
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.ListModelsRequest, _routing_service_pb2.ListModelsResponse]
-    """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names."""
+    """ListModels lists models, the newest first: the last 200, the last 50 that were trained, and those that a
+    step or a verdict names.
+    """
+    TrainModel: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.TrainModelRequest, _routing_service_pb2.TrainModelResponse]
+    """TrainModel fits a model to the decisions of a window and what came of them, in a process of its own. It is a
+    candidate: it decides nothing before a step puts it in force. The same window gives the same model. Refused
+    as ROUTING_TRAINING_REFUSED where the window says too little. It takes up to a minute, one caller after
+    the other: give it a deadline of minutes.
+    """
     PromoteModel: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.PromoteModelRequest, _routing_service_pb2.PromoteModelResponse]
     """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
     says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
     this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
-    `override_reason` says why it is taken without.
+    `override_reason` says why it is taken without. With a trained model that is not in force, from SHADOW, that
+    model is put in force.
     """
     RollBackModel: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.RollBackModelRequest, _routing_service_pb2.RollBackModelResponse]
     """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
@@ -73,12 +82,21 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     to be. Decisions are kept for 90 days. One that had no choice has none: ROUTING_DECISION_NOT_FOUND.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.ListModelsRequest, _routing_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names."""
+    """ListModels lists models, the newest first: the last 200, the last 50 that were trained, and those that a
+    step or a verdict names.
+    """
+    TrainModel: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.TrainModelRequest, _routing_service_pb2.TrainModelResponse]  # type: ignore[assignment]
+    """TrainModel fits a model to the decisions of a window and what came of them, in a process of its own. It is a
+    candidate: it decides nothing before a step puts it in force. The same window gives the same model. Refused
+    as ROUTING_TRAINING_REFUSED where the window says too little. It takes up to a minute, one caller after
+    the other: give it a deadline of minutes.
+    """
     PromoteModel: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.PromoteModelRequest, _routing_service_pb2.PromoteModelResponse]  # type: ignore[assignment]
     """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
     says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
     this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
-    `override_reason` says why it is taken without.
+    `override_reason` says why it is taken without. With a trained model that is not in force, from SHADOW, that
+    model is put in force.
     """
     RollBackModel: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.RollBackModelRequest, _routing_service_pb2.RollBackModelResponse]  # type: ignore[assignment]
     """RollBackModel takes routing back to SHADOW at once, and puts an earlier model in force if one is
@@ -114,7 +132,21 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _routing_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_routing_service_pb2.ListModelsResponse, _abc.Awaitable[_routing_service_pb2.ListModelsResponse]]:
-        """ListModels lists models, the newest first: the last 200 and those that a step or a verdict names."""
+        """ListModels lists models, the newest first: the last 200, the last 50 that were trained, and those that a
+        step or a verdict names.
+        """
+
+    @_abc_1.abstractmethod
+    def TrainModel(
+        self,
+        request: _routing_service_pb2.TrainModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_routing_service_pb2.TrainModelResponse, _abc.Awaitable[_routing_service_pb2.TrainModelResponse]]:
+        """TrainModel fits a model to the decisions of a window and what came of them, in a process of its own. It is a
+        candidate: it decides nothing before a step puts it in force. The same window gives the same model. Refused
+        as ROUTING_TRAINING_REFUSED where the window says too little. It takes up to a minute, one caller after
+        the other: give it a deadline of minutes.
+        """
 
     @_abc_1.abstractmethod
     def PromoteModel(
@@ -125,7 +157,8 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         """PromoteModel takes the next step up, if the evidence of live payments allows it: ROUTING_EVIDENCE_THIN
         says what is missing, with the figures. It has to rest on a verdict of EvaluatePolicy, the newest of
         this model, that accepts it and is of decisions up to a day ago at most: ROUTING_NOT_JUDGED, unless
-        `override_reason` says why it is taken without.
+        `override_reason` says why it is taken without. With a trained model that is not in force, from SHADOW, that
+        model is put in force.
         """
 
     @_abc_1.abstractmethod

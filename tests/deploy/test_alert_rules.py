@@ -199,6 +199,7 @@ SCENES = (
         (always(FALLS_BACK % "STALE", 7),),
     ),
     Scene("RoutingUndone", (once(UNDONE),), (always(UNDONE, 2),)),
+    gauge("RoutingModelDamaged", "gateway_routing_model_damaged", 1),
     gauge("RoutingRegionsApart", "gateway_routing_region_success_gap", 0.21, 0.2),
     gauge("CorridorDegrading", 'gateway_foresight_alarm{corridor="default"}', 1),
     since("ForesightStands", FORESEEN, 11),

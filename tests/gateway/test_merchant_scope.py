@@ -93,6 +93,7 @@ def test_every_method_has_a_decision_that_fits_its_request() -> None:
         "ListOperatorActs",
         # How much routing is allowed, and what it has learnt of all merchants' payments.
         *("EvaluatePolicy", "GetRoutingReport", "ListModels", "PromoteModel", "RollBackModel"),
+        "TrainModel",
         "WatchMerchants",
         "WatchPayouts",
     }

@@ -7,7 +7,7 @@ from alembic import op
 from runtime.migrations import sql_beside
 
 revision = "0048"
-down_revision = "0044"
+down_revision = "0047"
 oldest_code = "0021"  # a table more
 branch_labels = None
 depends_on = None

@@ -175,6 +175,7 @@ def _choice_columns() -> list[Column[Any]]:
         Column("seed", BigInteger),
         Column("explored", Boolean),
         Column("model_version", Text),
+        Column("trained_version", Text),
         Column("policy_hash", Text),
         Column("features_hash", Text),
         Column("region", Text),

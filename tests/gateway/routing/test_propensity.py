@@ -131,3 +131,49 @@ def test_no_candidate_at_all() -> None:
 def test_an_exploration_that_cannot_be(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Exploration(**wrong)
+
+
+# The first outputs of splitmix64 for these seeds, as its authors' code prints them.
+SPLITMIX = {0: 0xE220A8397B1DCDAF, 1: 0x910A2DEC89025CC1, 2**64 - 1: 0xE4D971771B652C20}
+
+
+@pytest.mark.parametrize("seed", SPLITMIX)
+def test_the_number_of_a_seed_is_that_of_splitmix64(seed: int) -> None:
+    assert uniform(seed) == (SPLITMIX[seed] >> 11) / 2**53
+
+
+def test_bounds_to_the_digit() -> None:
+    defaults = Exploration()
+    assert defaults == Exploration(0.7, 0.15, 0.001, 0.04, 0.002)
+    # Nothing speaks for the other: the floor.
+    surely = [Value(0.9, 0.0), Value(0.8, 0.0)]
+    assert propensities(surely, defaults) == pytest.approx((0.998, 0.002))
+    # As good, and suspected of an incident: what a probe gets.
+    suspect = [Value(0.9, 0.1), Value(0.9, 0.1, True)]
+    assert propensities(suspect, defaults) == pytest.approx((0.96, 0.04))
+    # As good, all three: the cap, in equal parts.
+    alike = [Value(0.9, 0.1)] * 3
+    assert propensities(alike, defaults) == pytest.approx((0.85, 0.075, 0.075), abs=1e-4)
+    # Unsure, and worse by 0.4: so much that it costs 0.001.
+    costly = [Value(0.9, 0.5), Value(0.5, 0.5)]
+    assert propensities(costly, defaults) == pytest.approx((0.9975, 0.0025))
+    # The floor of two has to fit into the cap.
+    narrow = Exploration(max_share=0.003)
+    three = [Value(0.9, 0.0), Value(0.1, 0.0), Value(0.1, 0.0)]
+    assert propensities(three, narrow) == pytest.approx((0.997, 0.0015, 0.0015))
+    assert propensities([Value(0.2, 0.1)], defaults) == (1.0,)
+
+
+def test_two_are_compared_in_closed_form() -> None:
+    """Worse by 0.1, of 0.3 and 0.4 together 0.5: a fifth of a deviation."""
+    below = 0.5 - 0.5 * math.erf(0.2 / math.sqrt(2.0))
+    two = [Value(0.6, 0.4), Value(0.7, 0.3)]
+    assert thompson_shares(two, 1.0) == pytest.approx([below, 1.0 - below])
+    # Half the benefit of doubt: two fifths.
+    below = 0.5 - 0.5 * math.erf(0.4 / math.sqrt(2.0))
+    assert thompson_shares(two, 0.5) == pytest.approx([below, 1.0 - below])
+    # One that is surely worse does not count.
+    three = [*two, Value(-9.0, 0.1)]
+    assert thompson_shares(three, 0.5) == pytest.approx([below, 1.0 - below, 0.0])
+    assert thompson_shares([Value(0.3, 0.2)], 1.0) == [1.0]
+    assert thompson_shares([Value(0.9, 0.01), Value(0.1, 0.01)], 1.0) == [1.0, 0.0]

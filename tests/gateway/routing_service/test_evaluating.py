@@ -20,13 +20,14 @@ from gateway.routing.attribution import Cause
 from gateway.routing.decision import decide
 from gateway.routing.evaluation import MAX_LOOKS
 from gateway.routing.state import RoutingState, content_hash, dump
-from gateway.routing_service import evaluating, schema, store
-from gateway.routing_service.evaluating import (
+from gateway.routing_service import decision_feed, evaluating, schema, store
+from gateway.routing_service.decision_feed import (
     MAX_DECISIONS,
-    Evaluations,
-    EvaluatorGoneError,
+    DecisionFeed,
+    ReaderGoneError,
     Window,
 )
+from gateway.routing_service.evaluating import Evaluations
 from gateway.routing_service.evaluator import COLUMNS, Asked, Candidate, answer_to
 from gateway.routing_service.judgement_log import newest_judgement
 from gateway.routing_service.learner import CODE_VERSION
@@ -264,7 +265,7 @@ async def test_operators_have_policies_judged(
     routed_shop: RoutedShop, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other process says of the rows in the database what is said of them here."""
-    monkeypatch.setattr(evaluating, "PAGE_SIZE", 150)
+    monkeypatch.setattr(decision_feed, "PAGE_SIZE", 150)
     rows, shift = rows_by_it()[:400], datetime.now(UTC) - timedelta(hours=1) - NOW
     await kept(engine, [{**rows[0], "cause": Cause.NOBODY}, *rows[1:]], shift)
     async with engine.begin() as connection:
@@ -329,8 +330,9 @@ async def test_a_process_that_ends_has_judged_nothing(
 ) -> None:
     monkeypatch.setattr(evaluating, "START", "raise SystemExit(3)")
     asked = Asked(Candidate.ORDER, 1, TERMS.model_dump_json())
-    with pytest.raises(EvaluatorGoneError, match=r"ended with 3|listens no more"):
-        await Evaluations(engine).judge(asked, Window(BEFORE, NOW, 10))
+    evaluations = Evaluations(engine, DecisionFeed(engine))
+    with pytest.raises(ReaderGoneError, match=r"ended with 3|listens no more"):
+        await evaluations.judge(asked, Window(BEFORE, NOW, 10))
 
 
 def at(seconds: int, nanos: int = 0) -> Timestamp:

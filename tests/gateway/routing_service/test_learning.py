@@ -309,9 +309,11 @@ async def test_a_model_of_other_features_is_not_used_and_learning_begins_anew(
     engine: AsyncEngine, clock: ManualClock
 ) -> None:
     await begin_with(engine, leaning("backup", "default", NOW), Step.SHADOW, NOW)
+    raw = b'{"form":"another"}'
+    version = content_hash(raw)
     async with engine.begin() as connection:
-        await store.add_model(connection, "0" * 64, b'{"form":"another"}', 9, "old", NOW)
-        await connection.execute(update(schema.LEARNER).values(model_version="0" * 64))
+        await store.add_model(connection, version, raw, 9, "old", NOW)
+        await connection.execute(update(schema.LEARNER).values(model_version=version))
     board = ModelBoard(engine, clock)
     await board.refresh()
     assert board.problem() is FallBack.NO_MODEL
