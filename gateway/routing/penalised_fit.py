@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gateway.routing.approval import logistic
 
 ROUNDS = 4
-"""The spread of the third differs from that of the fourth in the third digit."""
+"""Few, since the spread moves less with each."""
 MAX_STEPS = 50
 """In each round."""
 MAX_CONJUGATE_STEPS = 60
