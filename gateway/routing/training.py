@@ -72,8 +72,10 @@ class Example:
     time_s: float
     corridor: str
     """Where the payment was sent."""
+    rank: int
+    """Of that choice in the operators' order, from 0."""
     candidates: tuple[str, ...]
-    """In the operators' order."""
+    """Corridors in the operators' order, one for each payment method that it takes."""
     slots: Slots
     propensity: float
     incident: float
@@ -299,7 +301,7 @@ def _fitted(
     sums: dict[tuple[tuple[int, ...], float], list[float]] = {}
     for example, weight in zip(fitted, _weights(fitted, until_s, settings), strict=True):
         slots = positions.slots(places[example.corridor], example.slots)
-        offset = policy.offset(example.candidates.index(example.corridor))
+        offset = policy.offset(example.rank)
         cell = sums.setdefault((slots, offset), [0.0, 0.0])
         cell[0] += weight
         cell[1] += weight * bool(example.approved)
@@ -339,7 +341,7 @@ def _judged(
             state.corridors[example.corridor].own,
             example.slots.common,
             example.slots.own,
-            policy.offset(example.candidates.index(example.corridor)),
+            policy.offset(example.rank),
         )
         for example in held
     ]

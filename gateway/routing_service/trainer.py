@@ -13,7 +13,12 @@ from gateway.routing.features import Slots
 from gateway.routing.state import hash_of
 from gateway.routing.training import Example, TrainingRefusedError, Window, train
 from gateway.routing_service.evaluator import NICENESS, read_rows
-from gateway.routing_service.record import decision_of, features_hash, propensity_of
+from gateway.routing_service.record import (
+    decision_of,
+    features_hash,
+    propensity_of,
+    rank_of,
+)
 from gateway.routing_service.terms import SPACE
 
 START = "from gateway.routing_service.trainer import serve; serve()"
@@ -75,15 +80,16 @@ def _examples(lines: Iterator[bytes]) -> Iterator[Example]:
 
 def example_of(row: Any) -> Example:
     """What there is to learn of a decision's row."""
-    decision = decision_of(row)
-    chosen = next(score for score in decision.scores if score.corridor == row.corridor)
+    decision, place = decision_of(row), rank_of(row)
+    chosen = decision.scores[place]
     return Example(
         name=row.payment_id,
         time_s=row.time_s,
-        corridor=row.corridor,
+        corridor=chosen.corridor,
+        rank=place,
         candidates=tuple([score.corridor for score in decision.scores]),
         slots=Slots(tuple(row.slots["own"]), tuple(row.slots["common"])),
-        propensity=propensity_of(decision, row.corridor, row.share),
+        propensity=propensity_of(decision, place, row.share),
         incident=chosen.incident,
         believed=chosen.approval,
         approved=APPROVED.get(Cause(row.cause)),
