@@ -1,5 +1,5 @@
 -- Whether a balance transaction differs from what was told of it last: one look at the index of those that do.
-SELECT EXISTS (
+SELECT exists (
     SELECT FROM balance_transaction
     WHERE
         told IS DISTINCT FROM
