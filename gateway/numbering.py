@@ -38,9 +38,6 @@ class NumberedFeed:
     channel: str
     """Notified with new changes."""
     statement: TextClause
-    has_changed: TextClause | None = None
-    """Whether there is anything to number, where that is found out for much less than `statement`
-    costs: most rounds find nothing, and planning it once takes twenty milliseconds."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     changes: Table
     """Where changes are, by their `sequence`."""
@@ -90,9 +87,6 @@ class Numbering:
         if self._gate.closed:
             return False
         async with self._engine.begin() as connection:
-            look = self._feed.has_changed
-            if look is not None and not (await connection.execute(look)).scalar_one():
-                return False
             numbered = await number_changes(connection, self._feed, self._clock.now())
             return numbered == NUMBER_BATCH
 

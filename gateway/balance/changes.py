@@ -63,7 +63,6 @@ FEED = NumberedFeed(
     lock=BALANCE_NUMBERING_LOCK,
     channel=CHANNEL,
     statement=sql_statement(__file__, "number_changes"),
-    has_changed=sql_statement(__file__, "has_changed"),
     parameters={"missing": MISSING_REASON},
     changes=CHANGE,
     # With what never changes.

@@ -84,7 +84,6 @@ FEED = NumberedFeed(
     statement=sql_statement(
         __file__, "number_changes", columns=columns_of(CHANGE, without=_OF_THE_CHANGE), shown=SHOWN
     ),
-    has_changed=sql_statement(__file__, "has_changed", shown=SHOWN),
     changes=CHANGE,
     # With what never changes.
     shown=select(*_READ).join_from(CHANGE, PAYOUT, PAYOUT.c.id == CHANGE.c.id),

@@ -1,6 +1,6 @@
 """Random histories of the real service over a real socket, each answer compared with the model's.
 
-`--hypothesis-seed=N` repeats a run; a failure prints the number and the history. Over three
+`--hypothesis-seed=N` repeats a run; a failure prints the number and the history. Over two
 thousand steps are played, or as many as HISTORIES_OF_PART says: with 50 they are twenty thousand.
 """
 
@@ -23,7 +23,7 @@ from tests.ledger.stateful.steps import SECOND_US, Batch, Create, Group, Read, S
 
 # Items that pytest-xdist can spread over its workers, and what each of them has to play.
 PARTS = 8
-HISTORIES_OF_PART = int(os.environ.get("HISTORIES_OF_PART", "8"))
+HISTORIES_OF_PART = int(os.environ.get("HISTORIES_OF_PART", "6"))
 MAX_EXPIRIES = 2
 # As in production: each history has a ledger of its own, and all of them are sealed.
 SEAL_INTERVAL_MS = 1_000
