@@ -68,8 +68,8 @@ SIGMA_UNREADABLE = 'gateway_sigma_runs_unreadable_total{corridor="default"}'
 SIGMA_FILES = 'gateway_sigma_files_total{corridor="default",result="%s"}'
 QUERIED = 'gateway_sigma_last_walk_timestamp_seconds{corridor="default"}'
 SIGMA_INTERVAL = "gateway_sigma_walk_interval_seconds"
-FALLS_BACK = 'gateway_routing_fall_backs_total{choice="FIRST",reason="%s"}'
-UNDONE = "gateway_routing_undone_total"
+FALLS_BACK = 'gateway_routing_fall_backs_total{choice="%s",reason="%s"}'
+UNDONE = 'gateway_routing_undone_total{subject="RETRY_TIME"}'
 FORESEEN = 'gateway_foresight_last_minute_timestamp_seconds{corridor="default"}'
 UNFORESEEN = 'gateway_foresight_unreadable_total{kind="memory"}'
 NEXT_FREEZE = 'compliance_freeze_next_timestamp_seconds{kind="PAYOUTS"}'
@@ -195,8 +195,13 @@ SCENES = (
     ),
     Scene(
         "RoutingFallsBack",
-        (rising(FALLS_BACK % "STALE", 1),),
-        (always(FALLS_BACK % "STALE", 7),),
+        (rising(FALLS_BACK % ("FIRST", "NOT_READ"), 1),),
+        (always(FALLS_BACK % ("FIRST", "NOT_READ"), 7),),
+    ),
+    Scene(
+        "RoutingFallsBack",
+        (rising(FALLS_BACK % ("RETRY_TIME", "STALE"), 1),),
+        (rising(FALLS_BACK % ("FAILOVER", "NOT_READ"), 1),),
     ),
     Scene("RoutingUndone", (once(UNDONE),), (always(UNDONE, 2),)),
     gauge("RoutingModelDamaged", "gateway_routing_model_damaged", 1),

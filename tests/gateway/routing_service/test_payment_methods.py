@@ -12,6 +12,7 @@ from gateway.routing.attribution import Attribution, Cause
 from gateway.routing.decision import Lesson, chosen_again, learn_from
 from gateway.routing.features import Context
 from gateway.routing.state import RoutingState
+from gateway.routing_service import store
 from gateway.routing_service.record import decision_of
 from gateway.routing_service.steps import Arm, Step
 from gateway.routing_service.terms import SPACE
@@ -146,3 +147,40 @@ async def test_off_and_in_the_shadow_the_first_is_charged(
     for row in rows.values():
         assert (row.corridor, row.method, row.propensity) == ("default", 0, 1.0)
         assert (row.action, row.action_method) == ("default", 1)
+
+
+async def test_what_was_chosen_is_charged_after_the_process_is_gone_whatever_is_believed_then(
+    routed_shop: RoutedShop, engine: AsyncEngine, twin: Twin
+) -> None:
+    """Stripe's answer is lost, the gateway ends, and the next one follows the operators' order."""
+    now = datetime.now(UTC)
+    version = await begin_with(engine, prefers_mastercard(now), Step.FULL, now)
+    fault = {"kind": "hang", "when": "after", "path": "/v1/payment_intents", "method": "POST"}
+    async with routed_shop(webhooks=False, call_seconds=2.0) as shop:
+        visa, mastercard = await known_cards(shop)
+        twin.add_fault(**fault, account="default")
+        for _ in range(20):
+            payment = await shop.create(payment_method=visa, alternatives=[own(mastercard)])
+            row = (await decisions(engine))[payment.id]
+            if row.method == 1:
+                break
+    assert row.method == 1
+    assert payment.state != SUCCEEDED
+    twin.faults.clear()
+    async with engine.begin() as connection:
+        await store.add_step(connection, Step.SHADOW, version, "x", "a test", {}, datetime.now(UTC))
+    async with routed_shop() as shop:
+        await shop.watch_until(payment.id, SUCCEEDED)
+        done = await shop.get(payment.id)
+        assert (done.corridor, done.payment_method) == ("default", mastercard)
+        again = await shop.create(
+            request_id=payment.request_id, payment_method=visa, alternatives=[own(mastercard)]
+        )
+        assert (again.id, again.payment_method) == (payment.id, mastercard)
+    assert (await decisions(engine))[payment.id] == row
+    uses = methods_by_key(twin, [payment])
+    assert [len(use["accounts"]) for use in uses.values()] == [1]
+    intents = twin.books()["default"]["payment_intents"]
+    assert [each["status"] for each in intents if each["id"] == done.payment_intent_id] == [
+        "succeeded"
+    ]

@@ -28,7 +28,14 @@ from gateway.routing_service.learner import Learner
 from gateway.routing_service.record import Circumstances, decision_of
 from gateway.routing_service.retries import retry_lesson, retry_row, times_of
 from gateway.routing_service.retry_log import prune_retries
-from gateway.routing_service.steps import MIN_ARM_OUTCOMES, Arm, Mode, Step, Subject
+from gateway.routing_service.steps import (
+    MIN_ARM_OUTCOMES,
+    MIN_SHADOW_OUTCOMES,
+    Arm,
+    Mode,
+    Step,
+    Subject,
+)
 from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.routing_service.terms import SPACE, RoutingTerms
 from gateway.v1 import payment_pb2, routing_pb2, routing_service_pb2
@@ -40,7 +47,9 @@ from tests.gateway.payments.cards import bank_treats_as, saved_card
 from tests.gateway.payments.test_decline_retries import BROKE, DAY, charge
 from tests.gateway.payments.test_states import new_payment
 from tests.gateway.routing_service.beliefs import begin_with
+from tests.gateway.routing_service.conftest import RoutedShop
 from tests.gateway.routing_service.test_evaluating import line_of
+from tests.gateway.routing_service.test_routing_rpcs import promote, refused
 from tests.gateway.running import OpenGate, OpenShop
 from tests.waiting import WAIT_SECONDS
 
@@ -303,6 +312,46 @@ async def test_times_that_do_worse_are_taken_back_and_corridors_are_not(
     assert other is not None
     assert (step.step, step.client, other.step) == ("SHADOW", "", "FULL")
     assert step.evidence["rules_outcomes"] == MIN_ARM_OUTCOMES
+
+
+async def test_times_are_promoted_apart_from_corridors_and_taken_back_with_them(
+    routed_shop: RoutedShop, engine: AsyncEngine
+) -> None:
+    now = datetime.now(UTC)
+    version = await begin_with(engine, patient_state(now), Step.FULL, now)
+    row = row_at(0, RetryBeliefs())
+    shown = [
+        ({**row, "payment_id": f"pay_{number}"}, Cause.CUSTOMER)
+        for number in range(MIN_SHADOW_OUTCOMES - 1)
+    ]
+    await kept(engine, [*shown, ({**row, "payment_id": "pay_x"}, Cause.NOBODY)])
+    times = routing_pb2.ROUTING_SUBJECT_RETRY_TIME
+    async with routed_shop() as shop:
+        stub: Any = RoutingServiceStub(shop.channel)
+
+        def asked() -> Any:
+            request = promote(version)
+            request.subject = times
+            return request
+
+        # One outcome is missing, however many corridors have.
+        error = await refused(stub.PromoteModel(asked()))
+        assert (error.reason, error.metadata["present_step"]) == ("ROUTING_EVIDENCE_THIN", "SHADOW")
+        assert error.metadata["learned"] == str(MIN_SHADOW_OUTCOMES - 1)
+        await kept(engine, [({**row, "payment_id": "pay_y"}, Cause.APPROVED)])
+        change = (await stub.PromoteModel(asked())).change
+        assert (change.step, change.subject) == (routing_pb2.ROUTING_STEP_FIRST, times)
+        report = await stub.GetRoutingReport(pb.GetRoutingReportRequest())
+        assert (report.step, report.retry_step) == (
+            routing_pb2.ROUTING_STEP_FULL,
+            routing_pb2.ROUTING_STEP_FIRST,
+        )
+        back = pb.RollBackModelRequest(request_id="b-1", reason="all of it")
+        change = (await stub.RollBackModel(back)).change
+        assert change.subject == routing_pb2.ROUTING_SUBJECT_CORRIDOR
+        report = await stub.GetRoutingReport(pb.GetRoutingReportRequest())
+        shadow = routing_pb2.ROUTING_STEP_SHADOW
+        assert (report.step, report.retry_step) == (shadow, shadow)
 
 
 async def test_old_times_are_deleted_with_what_became_of_them(engine: AsyncEngine) -> None:
