@@ -23,7 +23,7 @@ COPIES = 1_000
 PAGE_SIZE = 10
 # Of one table, for a gateway that starts, makes payments with all that may come of them, takes
 # Stripe's events and stops; its history has several times as many.
-MOST_ROWS = 500
+MOST_ROWS = 1_000
 # Nothing is left to do for what is copied; nor is it money in flight of the books compared.
 ALL_BOOKED = """
     UPDATE booking

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.foresight.incident import Incident
@@ -15,6 +16,8 @@ from gateway.foresight_service.store import ForesightStore, incident_of
 from gateway.numbering import number_changes
 from gateway.v1 import foresight_pb2 as pb
 from tests.gateway.foresight_service.course import FIRST, LAST, TERMS, Leader, keep_course
+
+FORESEEN = {"probabilities": [0.1, 0.2, 0.3], "broken": [], "stepped": [], "signals": []}
 
 
 async def number(engine: AsyncEngine, leader: Leader) -> None:
@@ -97,7 +100,7 @@ async def test_what_dies_before_its_commit_tells_nothing_and_who_follows_tells_i
 
 
 async def test_what_is_told_goes_on_after_a_restart_where_it_was(
-    engine: AsyncEngine, leader: Leader
+    engine: AsyncEngine, leader: Leader, database_url: str
 ) -> None:
     await keep_course(engine)
     whole = Leader(engine, leader.clock)
@@ -108,9 +111,9 @@ async def test_what_is_told_goes_on_after_a_restart_where_it_was(
             await number(engine, leader)
     await number(engine, leader)
     told = [(kind_of(row), row.telling["minute"]) for row in await changes(engine)]
-    async with engine.begin() as connection:
-        for table in (store.CHANGE, store.ALARM, store.CORRIDOR, store.MINUTE):
-            await connection.execute(text(f"TRUNCATE {table.name}"))
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        tables = "foresight_change, foresight_alarm, foresight_corridor, foresight_minute"
+        await connection.execute(f"TRUNCATE {tables}".encode())
     await leader.comes_to(LAST - 1)
     await number(engine, leader)
     # The same as of one that never stopped.
@@ -120,7 +123,7 @@ async def test_what_is_told_goes_on_after_a_restart_where_it_was(
 async def test_what_a_release_before_has_written_is_told_as_it_stands(
     engine: AsyncEngine, leader: Leader
 ) -> None:
-    opened = Incident(FIRST, {"probabilities": [0.1, 0.2, 0.3]}, acted=True)
+    opened = Incident(FIRST, FORESEEN, acted=True)
     async with engine.begin() as connection:
         await store.write_incident(
             connection, "default", opened, leader.clock.now(), is_incident=True
