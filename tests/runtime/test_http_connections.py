@@ -29,13 +29,18 @@ async def quick(_request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(**limits: float) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
-    """Opens connections to a server with such limits, and sends what is given."""
+async def serving(
+    begun: asyncio.Semaphore | None = None, **limits: float
+) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
+    """Opens connections to a server with such limits, and sends what is given. `begun` is released
+    by each request that is never answered, when the server has it."""
     policy = ConnectionPolicy(**limits)  # type: ignore[arg-type]
     health = HealthMonitor("gateway", [], {})
     over = asyncio.Event()
 
     async def never(_request: web.Request) -> web.Response:
+        if begun is not None:
+            begun.release()
         await over.wait()
         return web.Response()
 
@@ -130,8 +135,11 @@ async def test_the_longest_silent_makes_room(limits: dict[str, float]) -> None:
 
 
 async def test_who_is_being_served_stays_and_the_newcomer_goes() -> None:
-    async with serving(max_connections=2, request_seconds=0.3) as opened:
+    begun = asyncio.Semaphore(0)
+    async with serving(begun, max_connections=2, request_seconds=1.0) as opened:
         busy = [await opened(HEAD.replace(b"quick", b"never") + b"\r\n") for _ in range(2)]
+        for _ in busy:
+            await begun.acquire()
         before = closed("request_too_slow")
         assert await status_of(await opened()) == b""
         assert [await status_of(stream) for stream in busy] == [b"", b""]
