@@ -30,7 +30,7 @@ async def quick(_request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def serving(
-    begun: asyncio.Semaphore | None = None, **limits: float
+    begun: asyncio.Semaphore | None = None, /, **limits: float
 ) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
     """Opens connections to a server with such limits, and sends what is given. `begun` is released
     by each request that is never answered, when the server has it."""
