@@ -27,6 +27,14 @@ class ChildProcess:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    async def send(self, lines: bytes) -> None:
+        """Writes lines. Raises ConnectionError if it listens no more."""
+        if self.writer.is_closing():
+            # uvloop takes nothing more for who is known to be gone: it raises a RuntimeError.
+            raise ConnectionResetError
+        self.writer.write(lines)
+        await self.writer.drain()
+
     async def ended(self) -> int:
         """Waits for its end; its exit code."""
         return await asyncio.to_thread(self.process.wait)

@@ -86,8 +86,7 @@ class Judge:
 
     async def _ask(self, what: object) -> None:
         try:
-            self._child.writer.write(json.dumps(what).encode() + b"\n")
-            await self._child.writer.drain()
+            await self._child.send(json.dumps(what).encode() + b"\n")
         except ConnectionError as error:
             raise JudgeGoneError("the judge has closed its input") from error
 

@@ -121,12 +121,8 @@ class Builder:
 
     async def _send(self, line: str) -> None:
         # That it has ended is seen when its answer is read.
-        writer = self._child.writer
         with contextlib.suppress(ConnectionError):
-            # uvloop takes nothing more for who is known to be gone: it raises a RuntimeError.
-            if not writer.is_closing():
-                writer.write(line.encode() + b"\n")
-            await writer.drain()
+            await self._child.send(line.encode() + b"\n")
 
     async def _receive(self) -> Any:
         return self._checked(await self._receive_line())

@@ -124,6 +124,10 @@ class Patience:
                 return False
             if operation_id is None:
                 return True
-            # The payment's state says nothing about a refund, but all about the rest.
             operation = await operation_store.get(connection, operation_id)
-            return operation.kind is not OperationKind.REFUND or not operation.open
+            # The payment's state says nothing about a refund, nor, while what it was declined with
+            # is tried again because its customer came back, that this was tried.
+            tells_nothing = operation.kind is OperationKind.REFUND or (
+                payment.state is PaymentState.RETRY_SCHEDULED and payment.customer_returned
+            )
+            return not tells_nothing or not operation.open

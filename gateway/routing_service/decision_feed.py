@@ -68,16 +68,16 @@ class DecisionFeed:
         """Sends what is asked and the decisions; whether there are more than the limit."""
         sent, before = 0, decision_log.Place(window.until, "")
         try:
-            await _send(child, asked)
+            await child.send(asked)
             while page := await self._page(
                 window, before, min(PAGE_SIZE, window.limit - sent), subject
             ):
-                await _send(child, b"".join(row.line.encode() + b"\n" for row in page))
+                await child.send(b"".join(row.line.encode() + b"\n" for row in page))
                 sent += len(page)
                 before = decision_log.Place(page[-1].decide_time, page[-1].payment_id)
                 if sent == window.limit:
                     break
-            await _send(child, b"\n")
+            await child.send(b"\n")
         except ConnectionError as error:
             raise ReaderGoneError("the process listens no more") from error
         return sent == window.limit and bool(await self._page(window, before, 1, subject))
@@ -89,11 +89,6 @@ class DecisionFeed:
             return await decision_log.judged_decisions(
                 connection, window.since, before, size, subject
             )
-
-
-async def _send(child: ChildProcess, lines: bytes) -> None:
-    child.writer.write(lines)
-    await child.writer.drain()
 
 
 async def _answer(child: ChildProcess) -> dict[str, Any]:

@@ -160,6 +160,7 @@ class Believed:
     value_spread: float
     propensity: float
     discount: float = 0.0
+    method: int = 0
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ async def let_routing_decide(cluster: Cluster, now: datetime) -> None:
                     model_version=version,
                     step=step,
                     reason="chaos",
+                    override_reason="no verdict is awaited in a run of minutes",
                 ),
                 timeout=CALL_SECONDS,
             )

@@ -42,6 +42,7 @@ LOOPS = {
         *("queue", "deadlines", "processing looks", "event recovery", "balance sweep"),
         *("state gauges", "case watch", "payout looks", "verification looks"),
         *("webhook dispatch", "webhook purge", "ledger check", "books comparison", "hold check"),
+        *("foresight", "foresight numbering", "foresight purge", "routing purge"),
     },
 }
 # The first that looks at a table.

@@ -24,7 +24,7 @@ NOWHERE = "127.0.0.1:1"
 TASKS = {
     *("queue", "deadlines", "event recovery", "balance sweep", "webhook dispatch", "webhook purge"),
     *("processing looks", "ledger check", "books comparison", "hold check", "case watch"),
-    *("payout looks", "verification looks"),
+    *("payout looks", "verification looks", "routing purge", "foresight purge"),
 }
 LEADING = re.compile(r'^gateway_leader_task_leading\{task="([^"]+)"\} 1\.0$', re.MULTILINE)
 
