@@ -29,6 +29,7 @@ TOLERANCE = 2 * timedelta(milliseconds=MAX_JUMP_MS) + timedelta(seconds=30)
 # In which order states of an incident may be told.
 ORDER = {"FORESEEN": 0, "BROKEN": 1, "ENDED": 2, "PASSED": 2, "ABANDONED": 2}
 OVER = frozenset({"ENDED", "PASSED"})
+STANDING = frozenset({"FORESEEN", "BROKEN"})
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ def _disordered(standing: StandingRecord, found: Sequence[AlarmRecord]) -> Itera
 
 
 def incidents(evidence: OutcomeLookup) -> Iterator[Violation]:
-    """The feed of incidents has no holes, and tells of each alarm up to its last state."""
+    """The feed of incidents has no holes, and tells of each alarm up to its last state: perhaps
+    more than once while it stands, and never again when it is over."""
     told: dict[tuple[str, int], str] = {}
     for place, change in enumerate(evidence.intelligence.incidents, start=1):
         name = f"{change.corridor} {change.raise_minute}"
@@ -145,7 +147,7 @@ def incidents(evidence: OutcomeLookup) -> Iterator[Violation]:
             yield Violation("incident", name, f"{change.sequence} is at place {place}")
             return
         before = told.get((change.corridor, change.raise_minute))
-        if before is not None and ORDER[before] >= ORDER[change.state]:
+        if before is not None and (before not in STANDING or ORDER[before] > ORDER[change.state]):
             yield Violation("incident", name, f"{change.state} was told after {before}")
         told[change.corridor, change.raise_minute] = change.state
     written = {(a.corridor, a.raise_minute): a.state for a in evidence.intelligence.alarms}

@@ -197,9 +197,8 @@ def _resend_past_the_horizon() -> None:
 def _record_another_propensity() -> None:
     """What is recorded is how likely routing was to choose it, as if all payments followed it."""
 
-    def alone(decision: Any, corridor: str, _share: float) -> float:
-        [share] = [each.propensity for each in decision.scores if each.corridor == corridor]
-        return float(share)
+    def alone(decision: Any, place: int, _share: float) -> float:
+        return float(decision.scores[place].propensity)
 
     _put(gateway.routing_service.record, "propensity_of", alone)
 
@@ -214,9 +213,9 @@ def _learn_while_unknown() -> None:
             return CallResult(Ending.UNKNOWN)
         return original(transition, payment, corridor, hop)
 
-    looked_at = gateway.routing_service.lessons.TRANSITIONS | {begun}
+    looked_at = gateway.routing_service.learner.LOOKED_AT | {begun}
     _put(gateway.routing_service.lessons, "result_of", result_of)
-    _put(gateway.routing_service.learner, "TRANSITIONS", looked_at)
+    _put(gateway.routing_service.learner, "LOOKED_AT", looked_at)
 
 
 def _share_keys_between_corridors() -> None:

@@ -27,6 +27,7 @@ _BEHIND = """
 SELECT count(*) FROM payment_event, routing_learner
 WHERE payment_event.sequence > routing_learner.sequence AND transition = ANY(%(transitions)s)
 UNION ALL SELECT count(*) FROM foresight_alarm WHERE is_incident AND told IS DISTINCT FROM state
+UNION ALL SELECT count(*) FROM foresight_change WHERE sequence IS NULL
 """
 _CHARGES = (
     "SELECT unnest(ARRAY[id, key_prefix]) AS key, subject_id, corridor FROM operation"
