@@ -5,18 +5,15 @@ Functions run on the caller's connection, inside the caller's transaction.
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.routing_service.decision_feed import Window
 from gateway.routing_service.evaluating import Judged
 from gateway.routing_service.evaluator import Asked, Candidate
 from gateway.routing_service.judgements import Judgement
-from gateway.routing_service.schema import JUDGEMENT, STEP
+from gateway.routing_service.schema import JUDGEMENT
 from gateway.routing_service.steps import Subject
-
-# As many are deleted at once.
-PRUNE_BATCH = 1_000
 
 
 async def add_judgement(
@@ -82,18 +79,3 @@ async def newest_judgement(
     return Judgement(
         row.judgement_number, row.accepted, tuple(row.refusals), row.policy_hash, row.until_time
     )
-
-
-async def prune_judgements(connection: AsyncConnection, before: datetime) -> int:
-    """Deletes old verdicts that no step names; how many."""
-    named = select(STEP.c.judgement_number).where(STEP.c.judgement_number.is_not(None))
-    old = (
-        select(JUDGEMENT.c.judgement_number)
-        .where(JUDGEMENT.c.judge_time < before, JUDGEMENT.c.judgement_number.not_in(named))
-        .order_by(JUDGEMENT.c.judgement_number)
-        .limit(PRUNE_BATCH)
-    )
-    numbers = (await connection.execute(old)).scalars().all()
-    if numbers:
-        await connection.execute(delete(JUDGEMENT).where(JUDGEMENT.c.judgement_number.in_(numbers)))
-    return len(numbers)

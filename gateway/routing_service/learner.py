@@ -6,7 +6,7 @@ in between has learnt nothing, and the next one learns it.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,6 @@ from gateway.routing.state import (
     DamagedError,
     RoutingState,
     StateError,
-    advance,
     content_hash,
     dump,
     hash_of,
@@ -30,17 +29,12 @@ from gateway.routing.state import (
     not_ahead,
 )
 from gateway.routing_service import store, telemetry
-from gateway.routing_service.judgement_log import prune_judgements
 from gateway.routing_service.lessons import TRANSITIONS, Attempt, Learnt, learnt_of
+from gateway.routing_service.pruning import PRUNE_BATCH, prune
 from gateway.routing_service.record import features_hash
-from gateway.routing_service.retries import RETRY_TRANSITIONS, RetryLesson, retry_lesson
-from gateway.routing_service.retry_log import (
-    add_retry_outcomes,
-    count_retry_arms,
-    declines,
-    prune_retries,
-    undecided_retries,
-)
+from gateway.routing_service.retries import RETRY_TRANSITIONS
+from gateway.routing_service.retry_learning import learn_times
+from gateway.routing_service.retry_log import count_retry_arms
 from gateway.routing_service.steps import (
     MIN_ARM_OUTCOMES,
     Arm,
@@ -148,7 +142,7 @@ class Learner:
             events = await events_after(connection, row.sequence, "", "", MAX_EVENTS, LOOKED_AT)
             learnt, state = await self._learn(connection, row, events, now)
             version = row.model_version
-            times, state = await self._learn_times(connection, state, events, now)
+            times, state = await learn_times(connection, state, events, now, self._items)
             if learnt or times:
                 version = await self._publish(connection, state, now)
             sequence = events[-1].sequence if events else row.sequence
@@ -160,11 +154,7 @@ class Learner:
                 connection, sequence=sequence, model_version=version, round_time=up_to
             )
             undone = await self._fall_back(connection, state, version, now)
-            before = now - store.KEEP_DECISIONS
-            pruned = max(
-                await store.prune(connection, now), await prune_retries(connection, before)
-            )
-            await prune_judgements(connection, before)
+            pruned = await prune(connection, now)
         # Only what was committed is known.
         self._state, self._version = state, version
         telemetry.ROUND_TIME.set(up_to.timestamp())
@@ -175,7 +165,7 @@ class Learner:
         for subject in undone:
             telemetry.UNDONE.labels(subject.value).inc()
             log.error("routing_undone", subject=subject.value)
-        return len(events) == MAX_EVENTS or pruned == store.PRUNE_BATCH
+        return len(events) == MAX_EVENTS or pruned == PRUNE_BATCH
 
     async def _begin(self, connection: AsyncConnection, now: datetime) -> Row[Any]:
         """The first time: nothing is known, and what came before is not looked at."""
@@ -261,56 +251,6 @@ class Learner:
             # Corridors that were renamed or removed, and a model with more could not be read.
             state = state.only_of(self._corridors)
         return state
-
-    async def _learn_times(
-        self,
-        connection: AsyncConnection,
-        state: RoutingState,
-        events: Sequence[StoredEvent],
-        now: datetime,
-    ) -> tuple[list[RetryLesson], RoutingState]:
-        """The state after what these events say of times of further attempts."""
-        ids = {event.payment_id for event in events}
-        rows = await undecided_retries(connection, ids) if ids else []
-        if not rows:
-            return [], state
-        declined = await declines(connection, {row.payment_id for row in rows})
-        waiting: dict[str, list[Any]] = {}
-        for row in rows:
-            waiting.setdefault(row.payment_id, []).append(row)
-        learnt: list[RetryLesson] = []
-        outcomes = []
-        for event in events:
-            for row in tuple(waiting.get(event.payment_id, ())):
-                lesson = retry_lesson(
-                    event.transition,
-                    payment_pb2.Payment.FromString(event.snapshot),
-                    row,
-                    event.record_time,
-                    declined_again=(row.payment_id, row.attempt + 1) in declined,
-                )
-                if lesson is None:
-                    continue
-                waiting[event.payment_id].remove(row)
-                learnt.append(lesson)
-                outcomes.append(
-                    {
-                        "payment_id": row.payment_id,
-                        "attempt": row.attempt,
-                        "arm": row.arm,
-                        "cause": lesson.cause.value,
-                        "learn_time": now,
-                    }
-                )
-                if lesson.approved is not None:
-                    state = advance(state, SPACE, now.timestamp())
-                    retries = state.retries.after(
-                        lesson.slots, lesson.rank, approved=lesson.approved
-                    )
-                    state = replace(state, retries=retries)
-                await asyncio.sleep(0)
-        await add_retry_outcomes(connection, outcomes)
-        return learnt, state
 
     async def _fall_back(
         self, connection: AsyncConnection, state: RoutingState, version: str, now: datetime

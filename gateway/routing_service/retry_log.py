@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, insert, select, tuple_
+from sqlalchemy import Row, and_, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.payments.store.schema import DECLINE
@@ -16,7 +16,6 @@ from gateway.routing_service.retries import RETRY_JUDGED
 from gateway.routing_service.schema import RETRY, RETRY_OUTCOME
 from gateway.routing_service.steps import Arm, ArmCount
 
-PRUNE_BATCH = 1_000
 _JUDGED = RETRY_OUTCOME.c.cause.in_([cause.value for cause in RETRY_JUDGED])
 _SAME = and_(
     RETRY_OUTCOME.c.payment_id == RETRY.c.payment_id, RETRY_OUTCOME.c.attempt == RETRY.c.attempt
@@ -109,19 +108,3 @@ async def report_retries(connection: AsyncConnection, since: datetime) -> Sequen
         .order_by(*of)
     )
     return (await connection.execute(statement)).all()
-
-
-async def prune_retries(connection: AsyncConnection, before: datetime) -> int:
-    """Deletes some that are older, with what became of them; how many."""
-    old = (
-        select(RETRY.c.payment_id, RETRY.c.attempt)
-        .where(RETRY.c.decide_time < before)
-        .order_by(RETRY.c.decide_time)
-        .limit(PRUNE_BATCH)
-    )
-    keys = [tuple(row) for row in await connection.execute(old)]
-    for table in (RETRY_OUTCOME, RETRY):
-        if keys:
-            key = tuple_(table.c.payment_id, table.c.attempt)
-            await connection.execute(delete(table).where(key.in_(keys)))
-    return len(keys)

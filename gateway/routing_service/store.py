@@ -11,11 +11,9 @@ from sqlalchemy import (
     Row,
     Table,
     and_,
-    delete,
     func,
     insert,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -29,21 +27,15 @@ from gateway.routing_service.schema import (
     DECISION,
     FAILOVER,
     FAILOVER_OUTCOME,
-    JUDGEMENT,
     LEARNER,
     MODEL,
     OUTCOME,
     STEP,
-    TRAINING,
 )
 from gateway.routing_service.steps import Arm, ArmCount, Step, Subject
-from gateway.routing_service.training_store import forget_trainings
 
 # How long decisions and their outcomes are kept.
 KEEP_DECISIONS = timedelta(days=90)
-# Models that are kept besides those that a step or a verdict names.
-KEEP_MODELS = 200
-PRUNE_BATCH = 1_000
 # What says something of the corridor.
 JUDGED = (Cause.APPROVED, Cause.ISSUER, Cause.CORRIDOR)
 
@@ -335,50 +327,3 @@ async def _report(
         .order_by(*of)
     )
     return (await connection.execute(statement)).all()
-
-
-async def prune(connection: AsyncConnection, now: datetime) -> int:
-    """Deletes some of what was kept long enough; how many decisions that were, or choices after the
-    first, whichever more."""
-    old = (
-        select(DECISION.c.payment_id)
-        .where(DECISION.c.decide_time < now - KEEP_DECISIONS)
-        .order_by(DECISION.c.decide_time)
-        .limit(PRUNE_BATCH)
-    )
-    ids = (await connection.execute(old)).scalars().all()
-    if ids:
-        await connection.execute(delete(OUTCOME).where(OUTCOME.c.payment_id.in_(ids)))
-        await connection.execute(delete(DECISION).where(DECISION.c.payment_id.in_(ids)))
-    pruned = max(len(ids), await _prune_failovers(connection, now))
-    await forget_trainings(connection)
-    newest = select(MODEL.c.model_number).order_by(MODEL.c.model_number.desc())
-    oldest_kept = newest.offset(KEEP_MODELS - 1).limit(1).scalar_subquery()
-    await connection.execute(
-        delete(MODEL).where(
-            MODEL.c.model_number < oldest_kept,
-            MODEL.c.version.not_in(select(STEP.c.model_version)),
-            MODEL.c.version.not_in(select(JUDGEMENT.c.model_version)),
-            MODEL.c.version.not_in(select(LEARNER.c.model_version)),
-            MODEL.c.version.not_in(select(TRAINING.c.version)),
-        )
-    )
-    return pruned
-
-
-async def _prune_failovers(connection: AsyncConnection, now: datetime) -> int:
-    key = tuple_(FAILOVER.c.payment_id, FAILOVER.c.hop)
-    old = (
-        select(FAILOVER.c.payment_id, FAILOVER.c.hop)
-        .where(FAILOVER.c.decide_time < now - KEEP_DECISIONS)
-        .order_by(FAILOVER.c.decide_time)
-        .limit(PRUNE_BATCH)
-    )
-    keys = [tuple(row) for row in await connection.execute(old)]
-    if keys:
-        of = FAILOVER_OUTCOME.c
-        await connection.execute(
-            delete(FAILOVER_OUTCOME).where(tuple_(of.payment_id, of.hop).in_(keys))
-        )
-        await connection.execute(delete(FAILOVER).where(key.in_(keys)))
-    return len(keys)

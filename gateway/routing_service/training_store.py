@@ -7,14 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, select
+from sqlalchemy import Row, exists, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.routing_service.schema import LEARNER, MODEL, STEP, TRAINING
-
-# Trained models that are kept besides those that a step names or that are in force.
-KEEP_TRAINED = 50
+from gateway.routing_service.schema import MODEL, STEP, TRAINING
 
 
 async def add_training(
@@ -44,19 +41,6 @@ async def trainings(
     promoted = exists().where(STEP.c.model_version == TRAINING.c.version).label("promoted")
     statement = select(TRAINING, promoted).where(TRAINING.c.version.in_(versions))
     return {row.version: row for row in await connection.execute(statement)}
-
-
-async def forget_trainings(connection: AsyncConnection) -> None:
-    """Deletes what models were trained on that are not kept any more, before the models are."""
-    newest = select(TRAINING.c.training_number).order_by(TRAINING.c.training_number.desc())
-    oldest_kept = newest.offset(KEEP_TRAINED - 1).limit(1).scalar_subquery()
-    await connection.execute(
-        delete(TRAINING).where(
-            TRAINING.c.training_number < oldest_kept,
-            TRAINING.c.version.not_in(select(STEP.c.model_version)),
-            TRAINING.c.version.not_in(select(LEARNER.c.model_version)),
-        )
-    )
 
 
 async def trained_models(

@@ -11,22 +11,20 @@ from gateway.operations.gate import Gate
 from gateway.part import Part
 from gateway.payments.domain.routing import Router
 from gateway.payments.store.history import PastPayments
-from gateway.routing_service import store, telemetry
+from gateway.routing_service import telemetry
 from gateway.routing_service.board import ModelBoard
 from gateway.routing_service.candidates import Trainings, choosable
 from gateway.routing_service.chooser import Chooser
 from gateway.routing_service.decision_feed import DecisionFeed
 from gateway.routing_service.learner import Learner
+from gateway.routing_service.pruning import pruning
 from gateway.routing_service.service import RoutingServicer
 from gateway.routing_service.steps import Mode
 from gateway.stripe_client.client import StripeClient
 from gateway.v1 import routing_service_pb2, routing_service_pb2_grpc
 from runtime.clock import Clock
 from runtime.idempotency import RequestIds
-from runtime.loops import Loop
 from runtime.server import registered
-
-PRUNE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +32,6 @@ class OpenRouting(Part):
     """What payments ask; None where the operators' rules alone count."""
 
     router: Router | None = None
-
-
-def pruning(engine: AsyncEngine, clock: Clock) -> Loop:
-    """Deletes what was kept long enough where nobody learns, who does it otherwise."""
-
-    async def round_() -> bool:
-        async with engine.begin() as connection:
-            return await store.prune(connection, clock.now()) == store.PRUNE_BATCH
-
-    return Loop("routing purge", round_, poll_seconds=PRUNE_SECONDS)
 
 
 async def open_routing(

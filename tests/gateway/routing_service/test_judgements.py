@@ -10,13 +10,14 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.routing_service import schema, store
-from gateway.routing_service.judgement_log import newest_judgement, prune_judgements
+from gateway.routing_service.judgement_log import newest_judgement
 from gateway.routing_service.judgements import (
     JUDGEMENT_VALID,
     Judgement,
     JudgementProblem,
     problem_with_judgement,
 )
+from gateway.routing_service.pruning import prune
 from gateway.routing_service.steps import MIN_SHADOW_OUTCOMES, Step, Subject
 from gateway.routing_service.terms import RoutingTerms
 from gateway.v1 import routing_pb2, routing_service_pb2
@@ -154,7 +155,7 @@ async def test_old_verdicts_are_deleted_but_for_those_that_a_step_rests_on(
         await store.add_step(
             connection, Step.FIRST, version, "x", "y", FIGURES, NOW, judgement_number=1
         )
-        assert await prune_judgements(connection, before) == 1
+        assert await prune(connection, NOW) == 1
         left = await connection.execute(
             select(schema.JUDGEMENT.c.judgement_number).order_by(
                 schema.JUDGEMENT.c.judgement_number

@@ -23,12 +23,12 @@ from gateway.routing_service import learner as learning
 from gateway.routing_service import schema, store
 from gateway.routing_service.board import STALE_AFTER, ModelBoard
 from gateway.routing_service.learner import Learner
+from gateway.routing_service.pruning import KEEP_MODELS, pruning
 from gateway.routing_service.record import Circumstances, row_of
 from gateway.routing_service.steps import MIN_ARM_OUTCOMES, Arm, Mode, Step, Subject
-from gateway.routing_service.store import KEEP_DECISIONS, KEEP_MODELS
+from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.routing_service.telemetry import FallBack
 from gateway.routing_service.terms import SPACE, RoutingTerms
-from gateway.routing_service.wiring import pruning
 from gateway.stripe_client.failover import Candidate, Route
 from runtime.clock import ManualClock
 from tests.gateway.payments.test_states import new_payment
@@ -185,7 +185,7 @@ async def test_what_dies_in_between_has_learnt_nothing(
         raise InterruptedError
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "prune", die)
+        patched.setattr(learning, "prune", die)
         with pytest.raises(InterruptedError):
             await learner.round()
     assert (await in_force(engine)).learned == 0

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import psycopg
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import Row, insert, select
@@ -21,13 +22,13 @@ from gateway.routing.decision import chosen_again
 from gateway.routing.features import OTHER
 from gateway.routing.retry_beliefs import DeclineKind, RetryBeliefs, TimeBuckets, slots_of
 from gateway.routing.retry_times import decide_time
-from gateway.routing.state import RoutingState, dump
+from gateway.routing.state import RoutingState, dump, load
 from gateway.routing_service import schema, store
 from gateway.routing_service.evaluator import Asked, Candidate, answer_to
 from gateway.routing_service.learner import Learner
+from gateway.routing_service.pruning import prune, pruning
 from gateway.routing_service.record import Circumstances, decision_of
 from gateway.routing_service.retries import retry_lesson, retry_row, times_of
-from gateway.routing_service.retry_log import prune_retries
 from gateway.routing_service.steps import (
     MIN_ARM_OUTCOMES,
     MIN_SHADOW_OUTCOMES,
@@ -49,6 +50,7 @@ from tests.gateway.payments.test_states import new_payment
 from tests.gateway.routing_service.beliefs import begin_with
 from tests.gateway.routing_service.conftest import RoutedShop
 from tests.gateway.routing_service.test_evaluating import line_of
+from tests.gateway.routing_service.test_learning import APPROVED, in_force, tell
 from tests.gateway.routing_service.test_routing_rpcs import promote, refused
 from tests.gateway.running import OpenGate, OpenShop
 from tests.waiting import WAIT_SECONDS
@@ -277,6 +279,37 @@ async def kept(engine: AsyncEngine, rows: list[tuple[dict[str, Any], Cause]]) ->
         await connection.execute(insert(schema.RETRY_OUTCOME), outcomes)
 
 
+async def test_a_time_that_cannot_be_learnt_from_does_not_keep_the_others_from_it(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    learner = learner_at(engine, ManualClock(NOW))
+    await learner.round()
+    ids = [f"pay_{number:05}" for number in range(4)]
+    rows = [
+        row_at(number, RetryBeliefs(), decide_time=NOW - timedelta(hours=1)) for number in range(4)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(insert(schema.RETRY), rows)
+    await tell(engine, [(payment_id, Arm.RULES, APPROVED) for payment_id in ids])
+    # What no release can read; buckets that are none of this release's, and some that are, and
+    # meant something else in the release that decided.
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        for statement in (
+            r"UPDATE payment_event SET snapshot = '\x6e6f' WHERE payment_id = 'pay_00000'",
+            'UPDATE routing_retry SET slots = \'{"own": [90000], "common": [90001]}\''
+            " WHERE payment_id = 'pay_00001'",
+            "UPDATE routing_retry SET features_hash = 'another' WHERE payment_id = 'pay_00002'",
+        ):
+            await connection.execute(statement.encode())
+    assert not await learner.round()
+    version = (await in_force(engine)).version
+    async with engine.connect() as connection:
+        state = load(await store.model_state(connection, version), SPACE)
+    assert state.retries.learned == 1
+    # What they came to counts all the same, where it can be read.
+    assert await retry_causes(engine) == {(each, 1): "APPROVED" for each in ids[1:]}
+
+
 async def test_times_that_do_worse_are_taken_back_and_corridors_are_not(
     engine: AsyncEngine,
 ) -> None:
@@ -362,8 +395,11 @@ async def test_old_times_are_deleted_with_what_became_of_them(engine: AsyncEngin
     ]
     await kept(engine, rows)
     async with engine.begin() as connection:
-        assert await prune_retries(connection, NOW - KEEP_DECISIONS) == 1
+        assert await prune(connection, NOW) == 1
     assert set(await retries(engine)) == set(await retry_causes(engine)) == {("pay_00000", 1)}
+    # Where nobody learns, too.
+    await pruning(engine, ManualClock(NOW + timedelta(microseconds=1))).attempt()
+    assert await retries(engine) == await retry_causes(engine) == {}
 
 
 def test_times_are_judged_on_the_log_as_corridors_are() -> None:

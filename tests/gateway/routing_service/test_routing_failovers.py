@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.v1.decision_pb2 import Verdict
 from gateway.routing.decision import chosen_again
 from gateway.routing_service import schema, store
+from gateway.routing_service.pruning import prune
 from gateway.routing_service.record import decision_of
 from gateway.routing_service.steps import Arm, Step
 from gateway.routing_service.store import KEEP_DECISIONS
@@ -206,5 +207,5 @@ async def test_old_choices_are_deleted_with_what_became_of_them(engine: AsyncEng
             }
             rest = {"cause": "APPROVED", "was_unknown": False, "learn_time": now}
             await store.add_outcomes(connection, [{**outcome, **rest}])
-        assert await store.prune(connection, now) == 1
+        assert await prune(connection, now) == 1
     assert set(await failovers(engine)) == set(await failover_outcomes(engine)) == {("pay_1", 1)}

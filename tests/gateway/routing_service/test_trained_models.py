@@ -21,12 +21,12 @@ from gateway.routing_service import candidates, schema, store, training_store
 from gateway.routing_service.board import ModelBoard
 from gateway.routing_service.candidates import TrainedModel, Trainings, choosable
 from gateway.routing_service.decision_feed import DecisionFeed, ReaderGoneError
+from gateway.routing_service.pruning import KEEP_MODELS, KEEP_TRAINED, prune
 from gateway.routing_service.steps import Arm, Mode, Step
-from gateway.routing_service.store import KEEP_DECISIONS, KEEP_MODELS
+from gateway.routing_service.store import KEEP_DECISIONS
 from gateway.routing_service.telemetry import FallBack
 from gateway.routing_service.terms import SPACE
 from gateway.routing_service.trainer import Asked, answer_to
-from gateway.routing_service.training_store import KEEP_TRAINED
 from gateway.stripe_client.failover import Terms
 from gateway.v1 import routing_pb2, routing_service_pb2
 from gateway.v1.routing_service_pb2_grpc import RoutingServiceStub
@@ -43,6 +43,7 @@ from tests.gateway.routing_service.test_evaluating import (
     leaning_away,
     line_of,
 )
+from tests.gateway.routing_service.test_judgements import judge, verdict
 from tests.gateway.routing_service.test_learning import (
     APPROVED,
     NEW,
@@ -333,7 +334,8 @@ async def test_candidates_outlive_models_of_the_moment_and_the_newest_are_kept(
     async with engine.begin() as connection:
         await store.add_step(connection, Step.FIRST, named, "anna", "a test", {}, NOW)
         await store.move_learner(connection, model_version=current)
-        more = [f"{number:064x}" for number in range(KEEP_TRAINED + 1)]
+        more = [f"{number:064x}" for number in range(KEEP_TRAINED + 2)]
+        judged = more[1]
         for version in more:
             await store.add_model(connection, version, b"x", 0, "old", NOW)
             await training_store.add_training(
@@ -341,10 +343,12 @@ async def test_candidates_outlive_models_of_the_moment_and_the_newest_are_kept(
             )
         for number in range(KEEP_MODELS):
             await store.add_model(connection, f"{1_000 + number:064x}", b"x", 0, "old", NOW)
-        await store.prune(connection, NOW)
+    await judge(engine, verdict(judged, NOW))
+    async with engine.begin() as connection:
+        await prune(connection, NOW)
         left = set((await connection.execute(select(schema.TRAINING.c.version))).scalars())
         models = set((await connection.execute(select(schema.MODEL.c.version))).scalars())
-    assert left == {named, current, *more[1:]}
+    assert left == {named, current, judged, *more[2:]}
     assert left < models
     assert more[0] not in models
 
