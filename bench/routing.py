@@ -20,9 +20,9 @@ from typing import Any
 
 from bench.benchmark import Target, with_target
 from bench.routing_chooser import LearningRouting
+from gateway.routing.codec import dump
 from gateway.routing.decision import decide
 from gateway.routing.features import Context
-from gateway.routing.state import dump
 from sandbox.simulators.corridors.baselines import SlidingWindowUcb, WindowHedging
 from sandbox.simulators.corridors.play import Chooser, payments_of, play
 from sandbox.simulators.corridors.rules import OperatorsRules, Score, score

@@ -25,10 +25,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gateway.routing.approval import MIN_VARIANCE, Table, chance_of
+from gateway.routing.codec import DIGITS, dump_trained
 from gateway.routing.decision import Policy
 from gateway.routing.features import HOUR_S, FeatureSpace, Layout, Slots
 from gateway.routing.penalised_fit import Cell, Fit, fit
-from gateway.routing.state import DIGITS, CorridorState, RoutingState, dump_trained, hash_of
+from gateway.routing.state import CorridorState, RoutingState, hash_of
 
 CODE = "training-1"
 """Of the rules below; changed with them."""

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.limits import LIMITS
-from gateway.routing.state import DamagedError, RoutingState, StateError, load_named
+from gateway.routing.codec import DamagedError, load_named
+from gateway.routing.state import RoutingState, StateError
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.steps import Step, Subject
 from gateway.routing_service.telemetry import FallBack

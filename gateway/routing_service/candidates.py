@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.routing.state import StateError, content_hash, load, trained_on
+from gateway.routing.codec import content_hash, load, trained_on
+from gateway.routing.state import StateError
 from gateway.routing.training import CODE
 from gateway.routing_service import decision_feed, store
 from gateway.routing_service.decision_feed import DecisionFeed

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway.routing.attribution import Cause
+from gateway.routing.codec import load
 from gateway.routing.decision import Decision, Method, Score, decide
 from gateway.routing.evaluation import EvaluationSettings, evaluate
 from gateway.routing.evaluation_interval import MIN_CUSTOMERS
@@ -24,7 +25,7 @@ from gateway.routing.evaluation_verdict import Reason, judge
 from gateway.routing.retry_beliefs import SPACE_HASH as TIMES_HASH
 from gateway.routing.retry_beliefs import DeclineKind
 from gateway.routing.retry_times import RetryTime, buckets_of_name, decide_time
-from gateway.routing.state import RoutingState, StateError, hash_of, load
+from gateway.routing.state import RoutingState, StateError, hash_of
 from gateway.routing_service.record import (
     decision_of,
     features_hash,

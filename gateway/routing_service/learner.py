@@ -16,18 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.limits import LIMITS
 from gateway.operations.gate import Gate
 from gateway.payments.store.events import StoredEvent, events_after, newest_sequence
+from gateway.routing.codec import DamagedError, content_hash, dump, load_named
 from gateway.routing.decision import Policy, learn_from
-from gateway.routing.state import (
-    MAX_CORRIDORS,
-    DamagedError,
-    RoutingState,
-    StateError,
-    content_hash,
-    dump,
-    hash_of,
-    load_named,
-    not_ahead,
-)
+from gateway.routing.state import MAX_CORRIDORS, RoutingState, StateError, hash_of, not_ahead
 from gateway.routing_service import store, telemetry
 from gateway.routing_service.lessons import TRANSITIONS, Attempt, Learnt, learnt_of
 from gateway.routing_service.pruning import PRUNE_BATCH, prune

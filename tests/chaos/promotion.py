@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from gateway.routing.state import content_hash, dump, load
+from gateway.routing.codec import content_hash, dump, load
 from gateway.routing_service.learner import CODE_VERSION
 from gateway.routing_service.steps import MIN_SHADOW_OUTCOMES
 from gateway.routing_service.terms import SPACE

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.routing.codec import dump, load
 from gateway.routing.decision import MAX_CANDIDATES, chosen_again
 from gateway.routing.features import FeatureSpace
 from gateway.routing.health import HealthSettings
@@ -22,7 +23,7 @@ from gateway.routing.retry_times import (
     decide_time,
     times_between,
 )
-from gateway.routing.state import RoutingState, StateError, dump, load, merge
+from gateway.routing.state import RoutingState, StateError, merge
 
 NOW = datetime(2026, 11, 30, 9, 41, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 
 from gateway.routing.attribution import CallResult, Ending, attribute
+from gateway.routing.codec import MAX_STATE_BYTES, content_hash, dump, load
 from gateway.routing.decision import Lesson, Policy, decide, learn_from
 from gateway.routing.features import Context, FeatureSpace, Vocabulary
 from gateway.routing.health import prognosis
 from gateway.routing.state import (
     FADE_EVERY_S,
     MAX_CORRIDORS,
-    MAX_STATE_BYTES,
     RoutingState,
     StateError,
-    content_hash,
-    dump,
-    load,
     merge,
     not_ahead,
 )

@@ -10,10 +10,11 @@ from functools import cache
 import pytest
 
 from gateway.routing.approval import chance_of
+from gateway.routing.codec import content_hash, dump, load, trained_on
 from gateway.routing.decision import Policy, decide
 from gateway.routing.features import HOUR_S, Context
 from gateway.routing.propensity import Exploration
-from gateway.routing.state import advance, content_hash, dump, load, trained_on
+from gateway.routing.state import advance
 from gateway.routing.training import (
     MIN_CORRIDOR_OUTCOMES,
     MIN_DECISIONS,

@@ -8,9 +8,10 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.routing.attribution import Attribution, Cause
+from gateway.routing.codec import content_hash, dump
 from gateway.routing.decision import Lesson, Policy, learn_from
 from gateway.routing.features import Context
-from gateway.routing.state import RoutingState, content_hash, dump
+from gateway.routing.state import RoutingState
 from gateway.routing_service import schema, store
 from gateway.routing_service.learner import CODE_VERSION, Learner
 from gateway.routing_service.steps import Mode, Step, Subject

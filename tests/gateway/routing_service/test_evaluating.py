@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.payments.store.rows import payment_row
 from gateway.payments.store.schema import PAYMENT
 from gateway.routing.attribution import Cause
+from gateway.routing.codec import content_hash, dump
 from gateway.routing.decision import decide
 from gateway.routing.evaluation import MAX_LOOKS
-from gateway.routing.state import RoutingState, content_hash, dump
+from gateway.routing.state import RoutingState
 from gateway.routing_service import decision_feed, evaluating, schema, store
 from gateway.routing_service.decision_feed import (
     MAX_DECISIONS,

@@ -17,8 +17,9 @@ from gateway.payments.domain.states import PaymentState
 from gateway.payments.store.events import number_events
 from gateway.payments.store.rows import event_row, payment_row
 from gateway.payments.store.schema import EVENT, PAYMENT
+from gateway.routing.codec import content_hash, dump
 from gateway.routing.decision import decide
-from gateway.routing.state import MAX_CORRIDORS, RoutingState, content_hash, dump
+from gateway.routing.state import MAX_CORRIDORS, RoutingState
 from gateway.routing_service import learner as learning
 from gateway.routing_service import schema, store
 from gateway.routing_service.board import STALE_AFTER, ModelBoard

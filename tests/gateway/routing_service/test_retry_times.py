@@ -18,11 +18,12 @@ from gateway.payments.domain.payment import Decline, DeclineRetry, Payment
 from gateway.payments.domain.retry_policy import RetryWindow
 from gateway.payments.domain.states import Transition
 from gateway.routing.attribution import Cause
+from gateway.routing.codec import dump, load
 from gateway.routing.decision import chosen_again
 from gateway.routing.features import OTHER
 from gateway.routing.retry_beliefs import DeclineKind, RetryBeliefs, TimeBuckets, slots_of
 from gateway.routing.retry_times import decide_time
-from gateway.routing.state import RoutingState, dump, load
+from gateway.routing.state import RoutingState
 from gateway.routing_service import schema, store
 from gateway.routing_service.evaluator import Asked, Candidate, answer_to
 from gateway.routing_service.learner import Learner

@@ -19,9 +19,9 @@ from gateway.payments.domain.stripe_params import authorize_params, encode
 from gateway.payments.store import history
 from gateway.payments.store.history import history_of
 from gateway.payments.store.rows import payment_row
+from gateway.routing.codec import load
 from gateway.routing.decision import chosen_again
 from gateway.routing.features import Context
-from gateway.routing.state import load
 from gateway.routing_service import store
 from gateway.routing_service.record import decision_of
 from gateway.routing_service.steps import SHARES, Arm, Step, arm_of, seed_of

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.routing.state import content_hash, dump, load
+from gateway.routing.codec import content_hash, dump, load
 from gateway.routing.training import MIN_DECISIONS
 from gateway.routing_service import candidates, schema, store, training_store
 from gateway.routing_service.board import ModelBoard

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.routing.attribution import Cause
+from gateway.routing.codec import load
 from gateway.routing.decision import decide
 from gateway.routing.features import Context
-from gateway.routing.state import RoutingState, load
+from gateway.routing.state import RoutingState
 from gateway.routing_service import evaluator, trainer
 from gateway.routing_service.evaluator import COLUMNS, Candidate
 from gateway.routing_service.record import Circumstances, row_of
