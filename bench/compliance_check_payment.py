@@ -26,7 +26,7 @@ import psycopg
 from bench.benchmark import Target, with_target
 from bench.cpu import Meter, meter_of
 from bench.echo import METHOD
-from bench.ledger_parts import free_port, running_echo, started
+from bench.ledger_parts import running_echo, started
 from bench.profiling import under_profiler
 from bench.rounds import Round, alternate, compared, send
 from compliance.accounts.snapshot import AccountContent, AccountSnapshot, Capability
@@ -42,6 +42,7 @@ from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from money.v1.money_pb2 import Money
 from runtime.postgres import create_engine
 from runtime.sql_files import read_sql
+from sandbox.addresses import free_port
 from sandbox.embedded_postgres import temporary_server
 
 NAME = "compliance.check_payment"

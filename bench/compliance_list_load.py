@@ -23,7 +23,7 @@ import grpc
 from bench.benchmark import Target, with_target
 from bench.compliance_check_payment import checks_of_a_merchant, fixed_rate, percentile_ms
 from bench.cpu import PROC, children_of
-from bench.ledger_parts import free_port, started
+from bench.ledger_parts import started
 from compliance.screening.active_lists import ActiveList, ActiveLists
 from compliance.screening.building import BuilderLimits, Building
 from compliance.screening.index import ScreenedPerson
@@ -32,6 +32,7 @@ from compliance.v1 import screening_pb2, screening_service_pb2, subject_pb2, sub
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
 from compliance.v1.subject_service_pb2_grpc import SubjectServiceStub
 from runtime.postgres import create_engine
+from sandbox.addresses import free_port
 from sandbox.embedded_postgres import temporary_server
 
 NAME = "compliance.list_load"

@@ -21,12 +21,13 @@ from bench import name_world
 from bench.benchmark import Target, with_target
 from bench.compliance_list_load import LOAD_TIMEOUT_SECONDS, memory_mb, watched_builders
 from bench.cpu import meter_of, spent_between
-from bench.ledger_parts import free_port, started
+from bench.ledger_parts import started
 from compliance.screening.entries import Entry, EntryKind
 from compliance.screening.listed import WEAK
 from compliance.screening.names import RULES_VERSION
 from compliance.v1 import screening_pb2, screening_service_pb2
 from compliance.v1.screening_service_pb2_grpc import ScreeningServiceStub
+from sandbox.addresses import free_port
 from sandbox.embedded_postgres import temporary_server
 
 NAME = "compliance.rescreening"

@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import itertools
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ import psycopg
 from bench.arrivals import Arrivals, arrive, median_percentile_ms, percentile
 from bench.benchmark import Benchmark, Target, with_target
 from bench.cpu import Meter, meter_of, spent_between
-from sandbox.addresses import Ports
+from sandbox.addresses import Ports, free_port
 from sandbox.child import child_command
 from sandbox.databases import databases_beside
 from sandbox.embedded_postgres import temporary_server
@@ -250,8 +249,7 @@ def nats_server() -> Iterator[str]:
     """A nats-server that syncs every message to disk; its URL."""
     with temporary_folder() as made:
         folder = made.path
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = int(free.getsockname()[1])
+        port = free_port()
         config = folder / "nats.conf"
         config.write_text(NATS_CONFIG.format(port=port, folder=folder))
         program = Path(sys.executable).with_name("nats-server")

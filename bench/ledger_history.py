@@ -22,11 +22,12 @@ from typing import Any
 
 import psycopg
 
-from bench.ledger_parts import ACCOUNTS, RunningLedger, free_port, started
+from bench.ledger_parts import ACCOUNTS, RunningLedger, started
 from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from runtime.command_line import command_parser
 from runtime.migrations import migrate_to
 from runtime.state_folder import default_directory
+from sandbox.addresses import free_port
 from sandbox.embedded_postgres import EmbeddedPostgres
 
 SIZE_VARIABLE = "BENCH_HISTORY"

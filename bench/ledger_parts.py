@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.transaction_pb2 import TransactionInput
 from money.v1.money_pb2 import Money
 from runtime.message_size import MAX_MESSAGE_BYTES
+from sandbox.addresses import free_port
 from sandbox.child import child_command
 from sandbox.embedded_postgres import EmbeddedPostgres, temporary_server
 
@@ -215,11 +215,3 @@ async def running_echo() -> AsyncIterator[tuple[grpc.aio.Channel, Meter]]:
     port = free_port()
     async with started(port, {}, "bench.echo", str(port)) as (channel, pid):
         yield channel, meter_of(echo=pid)
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

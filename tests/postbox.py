@@ -1,6 +1,5 @@
 """A mail server of a test: what came to it, and what it answers."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 
 from runtime.smtp import MailServer, Security
+from sandbox.addresses import free_port
 
 
 @dataclass
@@ -60,10 +60,3 @@ def mail_server(postbox: Postbox, **options: Any) -> Iterator[MailServer]:
         )
     finally:
         controller.stop()
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

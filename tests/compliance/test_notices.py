@@ -35,11 +35,12 @@ from gateway.v1 import merchant_requirements_pb2
 from runtime.notifier import Notifier
 from runtime.postgres import create_engine
 from runtime.smtp import MailServer, MailServerError, Security
+from sandbox.addresses import free_port
 from sandbox.certificates import make_certificates
 from tests.compliance.conftest import OpenGuard
 from tests.compliance.guard import Guard, failure
 from tests.compliance.test_freeze_forecasts import GOOD
-from tests.postbox import Postbox, free_port, mail_server
+from tests.postbox import Postbox, mail_server
 from tests.waiting import wait_until
 
 DAY = timedelta(days=1)

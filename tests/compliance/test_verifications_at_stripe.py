@@ -11,7 +11,7 @@ from compliance.v1 import verification_pb2
 from compliance.v1 import verification_service_pb2 as pb
 from gateway.v1.payment_pb2 import PaymentState
 from runtime.clock import SystemClock
-from sandbox.addresses import Ports, at
+from sandbox.addresses import at, free_port
 from sandbox.polling import poll
 from sandbox.stripe_twin.twin import Twin
 from tests.compliance.guard import running_guard, verdict
@@ -28,7 +28,7 @@ async def test_a_payment_waits_until_its_customer_is_verified(
 ) -> None:
     # Time has to pass by itself, as it does for webhooks.
     clock: Any = SystemClock()
-    gateway_address = at(Ports.free().gateway)
+    gateway_address = at(free_port())
     async with (
         running_guard(
             service_database("compliance"),

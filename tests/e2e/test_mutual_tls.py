@@ -31,7 +31,7 @@ from ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from ledger.v1.operator_act_service_pb2_grpc import OperatorActServiceStub as LedgerActs
 from runtime.errors import from_rpc_error
 from runtime.signed_notes import SignerKey
-from sandbox.addresses import Ports, at
+from sandbox.addresses import Ports, at, free_port
 from sandbox.certificates import CertificateFiles, channel_credentials, make_certificates
 from sandbox.clients import Clients
 from sandbox.demo.shop import CALL_SECONDS, Shop
@@ -206,7 +206,7 @@ async def test_settings_say_who_may_call_what(databases: dict[str, str], tmp_pat
     methods = {"ledger.v1.LedgerService": {"ListLedgers": ["finance"], "CreateLedger": []}}
     certificates = make_certificates(tmp_path / "certificates", datetime.now(UTC))
     files = certificates["ledger"]
-    port = Ports.free().ledger
+    port = free_port()
     process = ServiceProcess(
         "ledger",
         ("ledger",),

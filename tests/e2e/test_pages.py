@@ -21,7 +21,7 @@ import pytest
 from ledger.v1.audit_service_pb2 import GetCheckpointRequest
 from ledger.v1.audit_service_pb2_grpc import AuditServiceStub
 from ledger.v1.ledger_pb2 import CreateLedgerRequest
-from sandbox.addresses import Ports, at
+from sandbox.addresses import Ports, at, free_port
 from sandbox.clients import Clients
 from sandbox.demo.shop import CALL_SECONDS
 from sandbox.engine import Engine
@@ -183,7 +183,7 @@ async def test_books_are_imported_exported_and_audited(
 
 async def test_the_twin_serves_by_itself(shell: Shell) -> None:
     command = block("docs/stripe-twin.md", "twin").text
-    port = Ports.free().stripe_twin
+    port = free_port()
     assert str(USUAL.stripe_twin) in command
     twin = shell.start(*command.replace(str(USUAL.stripe_twin), str(port)).split())
     try:

@@ -1,7 +1,6 @@
 """What is made of every kind of answer, through the real SDK over a socket."""
 
 import resource
-import socket
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from gateway.stripe_client.breaker import BreakerPolicy
 from gateway.stripe_client.call import Priority
 from gateway.stripe_client.outcome import Failure, NotSentReason, Outcome, OutcomeClass
+from sandbox.addresses import at, free_port
 from tests.gateway.stripe_client.conftest import ONE_ATTEMPT, PATIENT_BREAKER, bench
 from tests.gateway.stripe_client.scripted_stripe import (
     ENDLESS,
@@ -217,8 +217,7 @@ async def test_code_is_read_from_the_body_where_the_sdk_has_none(
 
 
 async def test_refused_connection_was_not_sent() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    url = f"http://{at(free_port())}"
     async with bench(url, ONE_ATTEMPT) as it:
         outcome = await it.stripe_client.create_refund(
             "default", {"payment_intent": "pi_1"}, "key-1"

@@ -7,11 +7,11 @@ their outages are freezes: the process stands still and its connections hang.
 import asyncio
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from sandbox.addresses import free_port
 from sandbox.child import child_command
 from sandbox.processes import PROJECT
 
@@ -71,8 +71,7 @@ class NatsServer:
     """A nats-server with JetStream on disk."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 

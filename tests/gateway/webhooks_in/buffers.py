@@ -22,6 +22,7 @@ from gateway.webhooks_in.brokers.kafka import KafkaBroker
 from gateway.webhooks_in.brokers.nats import NatsBroker
 from gateway.webhooks_in.brokers.sqs import SqsBroker
 from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
+from gateway.webhooks_in.event import StripeEvent
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.clock import ManualClock
 from runtime.postgres import create_engine
@@ -124,6 +125,18 @@ class BufferHarness:
             with contextlib.suppress(SQLAlchemyError):
                 found = await self.in_inbox()
             return len(found) >= count
+
+        await at_last(are_there)
+        return found
+
+    async def arrived_all(self, *events: StripeEvent) -> list[str]:
+        """The ids in the inbox, as soon as all of these are among them."""
+        found: list[str] = []
+
+        async def are_there() -> bool:
+            nonlocal found
+            found = await self.in_inbox()
+            return {one.event_id for one in events} <= set(found)
 
         await at_last(are_there)
         return found

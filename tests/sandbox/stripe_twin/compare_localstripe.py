@@ -7,7 +7,6 @@ both through the same flows with the same SDK, and prints where their answers di
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import venv
@@ -19,6 +18,7 @@ import aiohttp
 import stripe
 
 from runtime.command_line import command_parser
+from sandbox.addresses import free_port
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, running_twin
 from tests.sandbox.stripe_twin.shared_flows import FLOWS, Flow, Observation, Side
 
@@ -107,12 +107,6 @@ async def until_answering(url: str) -> None:
                     return
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(POLL_SECONDS)
-
-
-def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def install() -> None:
