@@ -2,7 +2,8 @@
 
 Candidates come in the order of the operators' rules, and are all that may be chosen. Before
 anything is seen the first is believed a little better than the second, and so on: routing begins as
-the rules and departs from them for evidence.
+the rules and departs from them for evidence. Of several candidates about which little is known the
+best looks better than it is, so the less was learnt, the more evidence that takes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,16 @@ class Policy:
     rank_log_odds: float = 0.25
     """How much better each rank of the rules is believed to be than the next, at first."""
 
+    caution_log_odds: float = 0.6
+    """By how much another must be believed better than the rules' first to be the best guess,
+    before anything is seen."""
+    caution_half_life: float = 5_000.0
+    """After so many outcomes half of that is asked."""
+
+    def caution(self, learned: int) -> float:
+        """What is taken off the log-odds of all but the rules' first, after so many outcomes."""
+        return float(self.caution_log_odds * 2.0 ** (-learned / self.caution_half_life))
+
     def offset(self, rank: int) -> float:
         """Log-odds of approval before anything is seen, by rank in the operators' order from 0."""
         return self.usual_log_odds - self.rank_log_odds * min(rank, MAX_RANK)
@@ -52,7 +63,8 @@ class Score(NamedTuple):
 
     corridor: str
     approval: float
-    """How likely the issuer approves, incidents that make issuers decline included."""
+    """How likely the issuer approves, incidents that make issuers decline included; of all but the
+    rules' first with the policy's caution taken off."""
     technical_failure: float
     incident: float
     """How likely an incident is under way."""
@@ -135,6 +147,7 @@ def decide(
         raise CandidatesError("a candidate is there twice")
     slots = policy.space.slots(context)
     common_mean, common_variance = state.common.sum(slots.common)
+    caution = policy.caution(state.learned)
     values, parts, taken_off, all_slots = [], [], [], []
     for rank, corridor in enumerate(candidates):
         if methods:
@@ -144,7 +157,7 @@ def decide(
         all_slots.append(slots)
         known = state.corridors.get(corridor) or _unknown(policy)
         mean, variance = known.own.sum(slots.own)
-        log_odds = policy.offset(rank) + common_mean + mean
+        log_odds = policy.offset(rank) + common_mean + mean - (caution if rank else 0.0)
         approval = expected_approval(log_odds, variance + common_variance)
         # What is uncertain for all alike decides nothing: only the corridor's own part is spread.
         slope = approval * (1.0 - approval)

@@ -72,6 +72,21 @@ def test_it_leaves_the_rules_for_evidence() -> None:
     assert decide(GREEDY, taught(results), CONTEXT, NAMES, seed=1, now_s=120.0).corridor == "b"
 
 
+def test_the_less_was_learnt_the_more_evidence_it_takes_to_leave_the_rules() -> None:
+    seen = taught([(DECLINED, "a"), (SUCCEEDED, "b")] * 2)
+
+    def best(learned: int) -> Decision:
+        return decide(GREEDY, replace(seen, learned=learned), CONTEXT, NAMES, seed=1, now_s=120.0)
+
+    assert best(4).corridor == "a"
+    assert best(50_000).corridor == "b"
+    # It is taken off what is believed of all others, and a record shows it.
+    fresh, old = best(0).scores, best(1_000_000).scores
+    assert fresh[0] == old[0]._replace(propensity=1.0)
+    assert all(new.approval < known.approval for new, known in zip(fresh[1:], old[1:], strict=True))
+    assert POLICY.caution(5_000) == POLICY.caution(0) / 2
+
+
 def test_it_leaves_a_corridor_that_fails() -> None:
     results = [(SUCCEEDED, "a")] * 50 + [(FAILED, "a")] * 3
     assert decide(GREEDY, taught(results), CONTEXT, NAMES, seed=1, now_s=53.0).corridor == "b"

@@ -78,9 +78,11 @@ async def test_payments_go_where_their_record_says(
             assert [score.corridor for score in decision.scores] == ["default", "backup"]
             assert row.corridor == (row.action if row.arm == Arm.ROUTED else "default")
             # Nobody's card, name or merchant is among what it was decided by.
-            assert (row.model_version, row.merchant_id) == (version, "m_1")
+            assert row.merchant_id == "m_1"
             # What the client asked for stays what it was.
             assert list(payment.failovers) == list(payment.alternatives) == []
+        # What comes of the first may have taught the next ones already.
+        assert rows[payments[0].id].model_version == version
         async with engine.connect() as connection:
             state = load(await store.model_state(connection, version), SPACE)
         assert state.learned == 80

@@ -1,6 +1,7 @@
 """A model that was trained on the first day of the corridor simulator is judged on the second."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,7 +54,8 @@ def cause_of(world: World, number: int, corridor: int) -> Cause:
 def logged(world: World) -> list[dict[str, Any]]:
     """What routing that knows nothing would have written down of the world's payments."""
     ignorant = RoutingState.new(SPACE, [str(c) for c in range(CORRIDORS)], BEGIN.timestamp())
-    policy, digest, rows = TERMS.policy_of(""), TERMS.digest, []
+    policy, digest = replace(TERMS.policy_of(""), caution_log_odds=0.0), TERMS.digest
+    rows: list[dict[str, Any]] = []
     for payment in payments_of(world):
         if len(payment.allowed) < 2:
             continue
