@@ -11,12 +11,14 @@ from pydantic_settings import SettingsConfigDict
 from compliance.documents.document import LONGEST_KEPT
 from compliance.rights import DEFAULT_CLIENT_ROLES, RIGHTS
 from money.currencies import CURRENCIES
-from runtime.config import Environment, is_loopback, split_address
+from runtime.addresses import is_loopback, split_address
+from runtime.config import Environment
 from runtime.mail_settings import MailSettings, mail_address
 from runtime.page_url import problem_with_page_url
 from runtime.production import is_plain_http, weakness
 from runtime.rights import Rights
 from runtime.sealing import Sealer, keys_of
+from runtime.service_target import check_target
 
 BUNDLED_SDN_FILE = Path(__file__).parent / "data" / "sdn" / "sdn.csv"
 
@@ -30,6 +32,7 @@ class ComplianceSettings(MailSettings):
     service_name: ClassVar[str] = "compliance"
     rights: ClassVar[Rights] = RIGHTS
     default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
+    service_addresses: ClassVar[tuple[str, ...]] = ("gateway_address",)
 
     listen_address: str = "127.0.0.1:50053"
     http_address: str = "127.0.0.1:8083"
@@ -116,10 +119,8 @@ class ComplianceSettings(MailSettings):
 
     @field_validator("gateway_address")
     @classmethod
-    def _gateway_host_and_port(cls, address: str | None) -> str | None:
-        if address:
-            split_address(address)
-        return address or None
+    def _gateway_target(cls, address: str | None) -> str | None:
+        return check_target(address) if address else None
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

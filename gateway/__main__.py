@@ -41,6 +41,7 @@ from runtime.acts import open_act_log
 from runtime.client import open_channel
 from runtime.clock import Clock, SystemClock
 from runtime.database import Database
+from runtime.draining import Drain
 from runtime.durability_watch import DurabilityWatch
 from runtime.idempotency import RequestIds
 from runtime.migrations import prepare_database
@@ -98,7 +99,9 @@ async def open_service(
         guard = restored.guard
         foresight = open_foresight(settings, engine, stripe, evidence, guard, clock, limits)
         on_stored = None if evidence is None else evidence.webhook_stored
-        intake = await enter(open_intake(settings, engine, broker, clock, durability, on_stored))
+        drain = Drain()
+        taken_in = settings, engine, broker, clock, durability, drain, on_stored
+        intake = await enter(open_intake(*taken_in))
         corridors = open_corridors(engine, stripe, intake.inbox, request_ids, clock)
         operations = open_operations(
             settings, engine, request_ids, identity, guard, worker_notifier, clock, durability
@@ -175,12 +178,13 @@ async def open_service(
             changed=database.changed,
             acts=acts,
             durability=durability,
+            drain=drain,
             bounds=MerchantScope(engine, guard),
             http_routes=[route for part in parts for route in part.http_routes],
         )
         for part in parts:
-            for drain in part.drains:
-                stack.push_async_callback(drain, settings.drain_seconds)
+            for finish in part.drains:
+                stack.push_async_callback(finish, settings.drain_seconds)
         notifiers = {name: one for part in parts for name, one in part.notifiers.items()}
         listener = Listener(
             database, role=DATABASE_ROLE, notifiers=notifiers, name="gateway listener"

@@ -25,10 +25,11 @@ from gateway.stripe_client.corridors import (
 from gateway.stripe_client.environment import environment_problems
 from gateway.webhooks_in.config import WebhookSettings
 from money.currencies import CURRENCIES
-from runtime.config import Environment, split_address
+from runtime.config import Environment
 from runtime.production import weakness
 from runtime.rights import Binding, Rights
 from runtime.sealing import Sealer, keys_of
+from runtime.service_target import check_target
 from runtime.webhook_addresses import DEFAULT_PORTS, Destinations, networks_of, ports_of
 
 # What the processes may do in the database: migrations grant it.
@@ -57,6 +58,7 @@ class GatewaySettings(WebhookSettings):
     rights: ClassVar[Rights] = RIGHTS
     default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
     binding: ClassVar[Binding | None] = MERCHANTS
+    service_addresses: ClassVar[tuple[str, ...]] = ("ledger_address", "compliance_address")
 
     listen_address: str = "127.0.0.1:50052"
     http_address: str = "127.0.0.1:8080"
@@ -185,8 +187,7 @@ class GatewaySettings(WebhookSettings):
     @field_validator("ledger_address", "compliance_address")
     @classmethod
     def _service_address(cls, address: str) -> str:
-        split_address(address)
-        return address
+        return check_target(address)
 
     @field_validator("roles")
     @classmethod

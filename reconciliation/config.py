@@ -17,10 +17,12 @@ from reconciliation.matching.book_days import BookDays, read_book_days
 from reconciliation.matching.calendars import DEFAULT_CALENDAR, CalendarError, read_calendars
 from reconciliation.matching.policy import Policy, read_policy
 from reconciliation.rights import DEFAULT_CLIENT_ROLES, RIGHTS
-from runtime.config import Environment, is_loopback
+from runtime.addresses import is_loopback
+from runtime.config import Environment
 from runtime.mail_settings import MailSettings, mail_address
 from runtime.production import is_plain_http, weakness
 from runtime.rights import Rights
+from runtime.service_target import check_target
 from runtime.signed_notes import SignerKey
 from runtime.webhook_sending import url_problem
 from runtime.webhooks import secret_problem
@@ -35,6 +37,7 @@ class ReconciliationSettings(MailSettings):
     service_name: ClassVar[str] = "reconciliation"
     rights: ClassVar[Rights] = RIGHTS
     default_client_roles: ClassVar[Mapping[str, str]] = DEFAULT_CLIENT_ROLES
+    service_addresses: ClassVar[tuple[str, ...]] = ("ledger_address", "gateway_address")
 
     listen_address: str = "127.0.0.1:50054"
     http_address: str = "127.0.0.1:8084"
@@ -69,6 +72,11 @@ class ReconciliationSettings(MailSettings):
     # Whom e-mails about breaks are from, and who gets them.
     alert_mail_sender: str | None = None
     alert_mail_recipient: str | None = None
+
+    @field_validator("ledger_address", "gateway_address")
+    @classmethod
+    def _service_address(cls, address: str) -> str:
+        return check_target(address) if address else address
 
     @field_validator("alert_webhook_url")
     @classmethod

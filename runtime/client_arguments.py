@@ -8,8 +8,9 @@ import grpc
 
 from runtime.client import open_channel
 from runtime.command_failures import CommandError, of_file
-from runtime.config import ServiceSettings, is_loopback, split_address
+from runtime.config import ServiceSettings
 from runtime.read_settings import SettingsError, read_settings
+from runtime.service_target import parse_target, tls_problem
 
 
 class CommandSettings(ServiceSettings):
@@ -56,21 +57,23 @@ def open_service_channel(
 ) -> grpc.aio.Channel:
     """A channel to the address of that name as the flags say; raises `CommandError` when they
     cannot be followed."""
-    address = getattr(arguments, name)
+    address, flag = getattr(arguments, name), f"--{name.replace('_', '-')}"
     files = {
         name: path
         for name in ("tls_certificate_file", "tls_key_file", "tls_ca_file")
         if (path := getattr(arguments, name)) is not None
     }
     try:
-        split_address(address)
+        target = parse_target(address)
         settings = read_settings(settings_type, **files)
-        if not settings.uses_tls and not is_loopback(address):
+        if not settings.uses_tls and not target.is_loopback:
             raise CommandError("plain text is for loopback only: give the three TLS files")
+        if settings.uses_tls and (problem := tls_problem(address)):
+            raise CommandError(f"{flag}: {problem}")
         return open_channel(address, settings, idempotent_services=idempotent_services)
     except SettingsError as error:
         raise CommandError(str(error)) from error
     except ValueError as error:
-        raise CommandError(f"--{name.replace('_', '-')} {address} {error}") from error
+        raise CommandError(f"{flag} {address} {error}") from error
     except OSError as error:
         raise of_file(error) from error

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -30,6 +29,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runtime.addresses import is_loopback, split_address
 from runtime.database_limits import DatabaseLimits
 from runtime.database_url import parse
 from runtime.production import (
@@ -49,6 +49,10 @@ from runtime.rights import (
     roles_of_methods,
     with_method_roles,
 )
+from runtime.service_target import tls_problem
+
+# Clients that watch health leave within milliseconds, balancers that ask every second within two.
+DRAIN_NOTICE_SECONDS = 2.0
 
 
 def _unset() -> Any:
@@ -225,6 +229,8 @@ class ServiceSettings(DatabaseSettings):
     # Whether production acknowledges nothing that no standby has, unless it is told otherwise.
     synchronous_in_production: ClassVar[bool] = False
     binding: ClassVar[Binding | None] = None
+    # The settings that say where other services are.
+    service_addresses: ClassVar[tuple[str, ...]] = ()
 
     listen_address: str
     http_address: str
@@ -239,6 +245,8 @@ class ServiceSettings(DatabaseSettings):
     tls_key_file: Path | None = None
     tls_ca_file: Path | None = None
     drain_seconds: float = Field(20.0, gt=0, le=600)
+    # How long a server that stops says so before it takes no more calls; none in the sandbox.
+    drain_notice_seconds: float = Field(default_factory=_unset, validate_default=True, ge=0, le=60)
     default_timeout_seconds: float = Field(30.0, gt=0, le=600)
     max_concurrent_calls: int = Field(4096, ge=1, le=65_536)
     # Of calls whose answer is a stream, which may last for days.
@@ -261,6 +269,13 @@ class ServiceSettings(DatabaseSettings):
         if given is not None:
             return given
         return cls.synchronous_in_production and info.data.get("env") is Environment.PRODUCTION
+
+    @field_validator("drain_notice_seconds", mode="before")
+    @classmethod
+    def _notice_by_environment(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is not None:
+            return given
+        return 0.0 if info.data.get("env") is Environment.SANDBOX else DRAIN_NOTICE_SECONDS
 
     @field_validator("client_roles", mode="before")
     @classmethod
@@ -310,7 +325,7 @@ class ServiceSettings(DatabaseSettings):
         if any(files) and not all(files):
             yield f"TLS needs all three: {variables}"
         elif self.uses_tls:
-            return
+            yield from self._addresses_without_a_name()
         elif self.env is not Environment.SANDBOX:
             yield f"ENV={self.env} needs TLS: {variables}"
         elif not is_loopback(self.listen_address):
@@ -318,6 +333,12 @@ class ServiceSettings(DatabaseSettings):
                 f"{self.variable('listen_address')}: plain text is for loopback only:"
                 f" listen on 127.0.0.1, or set {variables}"
             )
+
+    def _addresses_without_a_name(self) -> Iterator[str]:
+        for name in self.service_addresses:
+            address = getattr(self, name)
+            if address and (problem := tls_problem(address)):
+                yield f"{self.variable(name)}: {problem}"
 
     def production_problems(self) -> Iterator[str]:
         yield from super().production_problems()
@@ -345,20 +366,3 @@ class ServiceSettings(DatabaseSettings):
 def is_secret(field: FieldInfo) -> bool:
     """Whether a setting is never shown."""
     return "SecretStr" in str(field.annotation)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` as its parts; port 0 asks the system for a free one."""
-    host, separator, port = address.rpartition(":")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("is not host:port")
-    return host.strip("[]"), int(port)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether `host:port` can be reached from this machine alone."""
-    host, _ = split_address(address)
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

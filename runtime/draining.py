@@ -17,6 +17,10 @@ class Drain:
         """From now on streams end."""
         self._begun.set()
 
+    async def wait(self) -> None:
+        """Returns when the server begins to stop."""
+        await self._begun.wait()
+
     @property
     def begun(self) -> bool:
         """Whether the server is stopping."""

@@ -75,6 +75,11 @@ class HealthMonitor:
         self._broken[part] = reason
         await self._publish(dict(self._down or {}))
 
+    async def stop(self) -> None:
+        """The process is stopping: it says so from now on, whatever is well."""
+        await self.break_down("server", "stopping")
+        await self.servicer.enter_graceful_shutdown()
+
     async def _round(self) -> bool:
         await self.check_once()
         return False

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr, field_validator
 
-from runtime.config import ServiceSettings, is_loopback, split_address
+from runtime.addresses import is_loopback, split_address
+from runtime.config import ServiceSettings
 from runtime.production import weakness
 from runtime.smtp import EMAIL_ADDRESS, MAX_EMAIL_BYTES, MailServer, Security
 from runtime.startup import StartupError

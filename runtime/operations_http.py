@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.config import split_address
+from runtime.addresses import split_address
 from runtime.health import HealthMonitor
 from runtime.http_connections import ConnectionGuard, ConnectionPolicy
 from runtime.logs import get_logger, place_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from runtime.config import is_loopback
+from runtime.addresses import is_loopback
 from runtime.rule import Rule
 from runtime.rules import check, text
 

@@ -13,6 +13,7 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from runtime import telemetry
 from runtime.acts import ActLog
+from runtime.addresses import split_address
 from runtime.admission import (
     MAX_BATCH_BYTES,
     MAX_REQUEST_BYTES,
@@ -20,7 +21,7 @@ from runtime.admission import (
     WINDOW_BYTES,
 )
 from runtime.auth import Gatekeeper, server_credentials
-from runtime.config import ServiceSettings, split_address
+from runtime.config import ServiceSettings
 from runtime.descriptors import soft_limit
 from runtime.draining import Drain
 from runtime.durability_watch import DurabilityWatch
@@ -104,10 +105,12 @@ class RpcServer:
         acts: ActLog | None = None,
         bounds: Bounds | None = None,
         durability: DurabilityWatch | None = None,
+        drain: Drain | None = None,
     ) -> None:
         """`changed` is notified when a dependency knows by itself that it got well or unwell;
         `acts` keeps what operators do, and `bounds` clients to what they are bound to; `durability`
-        is of the database that is written to, and refuses writes where it is required."""
+        is of the database that is written to, and refuses writes where it is required; `drain` is
+        what else of the process goes by when the server stops."""
         self._settings = settings
         names = [service.descriptor.full_name for service in services]
         details = {}
@@ -133,7 +136,7 @@ class RpcServer:
             callers=settings.callers,
             bounds=bounds,
         )
-        self._drain = Drain()
+        self._drain = drain or Drain()
         methods = methods_of(services, validator)
         self._calls = CallInterceptor(
             errors=errors,
@@ -233,16 +236,20 @@ class RpcServer:
         await self.health.break_down(ended.loop, ended.reason)
 
     async def stop(self) -> None:
-        """Drains: refuses new calls, lets those in flight finish, then closes. Idempotent."""
+        """Drains: says that it stops, refuses new calls after that was heard, lets those in flight
+        finish, then closes. Idempotent."""
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._stop())
         await asyncio.shield(self._stopping)
 
     async def _stop(self) -> None:
-        self._drain.begin()
+        await self.health.stop()
         if self._monitor is not None:
             await self.supervisor.stop(self._monitor)
-        await self.health.servicer.enter_graceful_shutdown()
+            # Who shares its calls among replicas goes to another meanwhile. A call that comes all
+            # the same is taken: it was sent before its caller could know.
+            await asyncio.sleep(self._settings.drain_notice_seconds)
+        self._drain.begin()
         await self._server.stop(self._settings.drain_seconds)
         self._calls.close()
         await self._http.stop()

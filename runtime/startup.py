@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from runtime.config import ServiceSettings, split_address
+from runtime.addresses import split_address
+from runtime.config import ServiceSettings
 
 # What a lost or overloaded database raises; others are faults of ours, and want their traceback.
 UNREACHABLE = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)

@@ -13,8 +13,8 @@ from compliance.documents.service import DocumentService
 from compliance.documents.taking import Admission, DocumentTaking
 from compliance.part import Part
 from compliance.v1 import document_service_pb2, document_service_pb2_grpc
+from runtime.addresses import split_address
 from runtime.clock import Clock
-from runtime.config import split_address
 from runtime.mutations import Mutations
 from runtime.notifier import Notifier
 from runtime.server import registered

@@ -53,7 +53,9 @@ LEADER_TASK = Table(
 )
 
 
-LEASE = timedelta(seconds=6)
+# Who hangs is replaced within five seconds: the lease, the rest between two heartbeats of another,
+# and an election.
+LEASE = timedelta(seconds=3.5)
 # The class of candidates' advisory locks, and the lock under which elections are serialised.
 CANDIDATE_LOCKS = 7_301_002
 _ELECTION_LOCK = 7_301_003

@@ -23,7 +23,7 @@ from runtime.loops import Loop, Rounds, Supervisor
 
 HEARTBEAT_SECONDS = 1.0
 # A heartbeat that takes longer has failed. With the rest before it, it ends before the lease.
-HEARTBEAT_TIMEOUT_SECONDS = 3.0
+HEARTBEAT_TIMEOUT_SECONDS = 2.0
 RECONNECT = Backoff(timedelta(milliseconds=100), timedelta(seconds=1))
 RESIGN_TIMEOUT_SECONDS = 2.0
 # What a stop leaves for the heartbeat under way, for the tasks to end, and to resign.

@@ -21,7 +21,7 @@ from gateway.stripe_client.breaker import BreakerPolicy
 from gateway.stripe_client.concurrency import GUARANTEED, ConcurrencyPolicy
 from gateway.stripe_client.failover import Terms
 from gateway.stripe_client.limiter import Rate
-from runtime.config import is_loopback
+from runtime.addresses import is_loopback
 
 DEFAULT_CORRIDOR = "default"
 STRIPE_API_BASE = "https://api.stripe.com"

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.webhooks_in import telemetry
 from gateway.webhooks_in.brokers.broker import Broker, Delivery, unpack
-from gateway.webhooks_in.buffer import BufferUnavailableError
+from gateway.webhooks_in.errors import BufferUnavailableError
 from gateway.webhooks_in.event import NotAnEventError, ReceivedEvent
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.durability_watch import DurabilityWatch, NotSynchronousError

@@ -5,27 +5,14 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.webhooks_in.broker_wait import BrokerWait
 from gateway.webhooks_in.brokers.broker import Broker, Letter, pack
+from gateway.webhooks_in.errors import BufferUnavailableError
 from gateway.webhooks_in.event import ReceivedEvent, StripeEvent
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.batching import Batcher
 from runtime.clock import Clock
 from runtime.durability_watch import DurabilityWatch, NotSynchronousError
-
-
-class BufferUnavailableError(Exception):
-    """The event may not have been stored, or nothing can be taken out: try again later.
-
-    `reason` names the kind of problem and quotes nothing.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class EventTooLargeError(Exception):
-    """The buffer takes no event of this size, however often it is tried."""
 
 
 class Buffer(Protocol):
@@ -51,18 +38,20 @@ class Buffer(Protocol):
 class BrokerBuffer:
     """`Buffer` on a broker, from which a `BrokerRelay` moves events into the inbox."""
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
+    def __init__(self, broker: Broker, clock: Clock, wait: BrokerWait) -> None:
         self._broker = broker
         self._clock = clock
+        self._wait = wait
 
     async def store(self, event: StripeEvent) -> bool:
-        return await self._broker.publish(
-            Letter(
-                content=pack(event, self._clock.now()),
-                subject=event.subject,
-                unique_id=f"{event.corridor}/{event.event_id}",
-            )
+        # However often it is published, it is the same letter: what seems to have failed may have
+        # been kept.
+        letter = Letter(
+            content=pack(event, self._clock.now()),
+            subject=event.subject,
+            unique_id=f"{event.corridor}/{event.event_id}",
         )
+        return await self._wait.until_done(lambda: self._broker.publish(letter))
 
     async def check(self) -> None:
         await self._broker.check()

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from gateway.stripe_client.corridors import Corridor
 from gateway.webhooks_in import telemetry
-from gateway.webhooks_in.buffer import Buffer, BufferUnavailableError, EventTooLargeError
+from gateway.webhooks_in.buffer import Buffer
+from gateway.webhooks_in.errors import BufferUnavailableError, EventTooLargeError
 from gateway.webhooks_in.event import NotAnEventError, StripeEvent, read_event
 from gateway.webhooks_in.signature import SignatureProblem, find_signature_problem
 from runtime.clock import Clock

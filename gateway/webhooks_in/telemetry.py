@@ -61,3 +61,7 @@ buffer_waiting = Gauge(
     "gateway_webhook_buffer_waiting",
     "Events in the broker that are not in the inbox yet, about.",
 )
+waiting_for_broker = Gauge(
+    "gateway_webhooks_waiting_for_broker",
+    "Webhooks that are not answered yet because the broker refuses them.",
+)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.webhooks_in.brokers.broker import Broker, End
-from gateway.webhooks_in.buffer import BufferUnavailableError
+from gateway.webhooks_in.errors import BufferUnavailableError
 from gateway.webhooks_in.walk_markers import Account, WalkMarkers
 from runtime.logs import get_logger
 

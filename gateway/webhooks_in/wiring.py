@@ -12,6 +12,7 @@ from gateway.part import EventRoutes, Part
 from gateway.stripe_client.client import StripeClient
 from gateway.validation import VALIDATOR
 from gateway.webhooks_in.broker_relay import BrokerRelay
+from gateway.webhooks_in.broker_wait import BrokerWait
 from gateway.webhooks_in.brokers.broker import Broker
 from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
 from gateway.webhooks_in.consumer import ConsumerPolicy, WebhookConsumer
@@ -25,6 +26,7 @@ from gateway.webhooks_in.walk_markers import WalkMarkers
 from gateway.webhooks_in.walk_proofs import WalkProofs
 from runtime.clock import Clock
 from runtime.database import Database
+from runtime.draining import Drain
 from runtime.durability_watch import DurabilityWatch
 from runtime.notifier import Notifier
 from runtime.postgres import close_engine, create_engine
@@ -46,12 +48,15 @@ async def open_intake(
     broker: Broker | None,
     clock: Clock,
     durability: DurabilityWatch,
+    drain: Drain,
     on_stored: Callable[[ReceivedEvent], None] | None = None,
 ) -> AsyncIterator[OpenIntake]:
     """The inbox, and before it the buffer of the settings; the role webhooks takes events in."""
     inbox = PostgresInbox(engine, clock, on_stored)
     buffer: Buffer = (
-        BrokerBuffer(broker, clock) if broker else PostgresBuffer(inbox, clock, durability)
+        BrokerBuffer(broker, clock, BrokerWait(drain))
+        if broker
+        else PostgresBuffer(inbox, clock, durability)
     )
     receiver = WebhookReceiver(settings.corridors, buffer, clock)
     try:
@@ -72,7 +77,8 @@ async def open_intake_alone(
 
     It has no gRPC service but health and reflection, and starts and works without a database.
     """
-    buffer = BrokerBuffer(broker, clock)
+    drain = Drain()
+    buffer = BrokerBuffer(broker, clock, BrokerWait(drain))
     server = RpcServer(
         settings,
         services=[],
@@ -80,6 +86,7 @@ async def open_intake_alone(
         validator=VALIDATOR,
         dependencies={"webhook_buffer": buffer.check},
         http_routes=WebhookReceiver(settings.corridors, buffer, clock).routes(),
+        drain=drain,
     )
     try:
         await server.start()

@@ -19,7 +19,8 @@ from gateway.stripe_client.corridors import DEFAULT_CORRIDOR
 from gateway.webhooks_in.receiver import PATH
 from ledger.config import LedgerSettings
 from reconciliation.config import ReconciliationSettings
-from runtime.config import ServiceSettings, split_address
+from runtime.addresses import split_address
+from runtime.config import ServiceSettings
 from sandbox.certificates import NAMES
 from sandbox.credentials import GRAFANA_LOGIN, make_credentials
 from sandbox.stripe_twin import DEFAULT_ACCOUNT, DEFAULT_PORT

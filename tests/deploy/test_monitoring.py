@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from runtime.config import split_address
+from runtime.addresses import split_address
 from tests.deploy.compose import OWN_SERVICES, PROJECT, read_compose
 
 COMPOSE = read_compose()

@@ -13,7 +13,7 @@ import aiohttp
 import psycopg
 import pytest
 
-from runtime.config import split_address
+from runtime.addresses import split_address
 from runtime.process import EXIT_LOOP_ENDED
 from tests.deploy.compose import PROJECT
 from tests.plugin import NewDatabase

@@ -23,6 +23,7 @@ from sandbox.engine import Engine
 from tests.pages import PROJECT, block, blocks_in
 
 RECIPE = ("docs/clients.md", "## Go and Java")
+REPLICAS = ("docs/clients.md", "## Several replicas")
 MODULE = "example.com/your/module"
 OPTIONS_PLUGIN = [sys.executable, "-m", "tests.protoc_gen_options"]
 BUILD_SECONDS = 300
@@ -71,9 +72,9 @@ class Repository:
         return ran.stdout
 
 
-def only(language: str) -> str:
-    """The recipe's one block of a language."""
-    [found] = blocks_in(*RECIPE, language)
+def only(language: str, section: tuple[str, str] = RECIPE) -> str:
+    """The section's one block of a language."""
+    [found] = blocks_in(*section, language)
     return found.text
 
 
@@ -149,17 +150,23 @@ def test_the_programs_of_the_page_import_what_is_generated(repository: Repositor
 async def test_go_takes_a_payment(
     repository: Repository, engine: Engine, shop: Shop, parties: Parties
 ) -> None:
-    package = repository.root / "pay"
-    package.mkdir()
-    (package / "pay.go").write_text(only("go"))
+    for name, section in (("pay", RECIPE), ("replicas", REPLICAS)):
+        (repository.root / name).mkdir()
+        (repository.root / name / f"{name}.go").write_text(only("go", section))
+    (repository.root / "service_config.json").write_text(only("json", REPLICAS))
     shutil.copy(PROJECT / "tests/go/main.go", repository.root)
     # Debian's packages are sources for GOPATH, without the modules that a company would fetch.
     built = {"GO111MODULE": "off", "GOPATH": f"{repository.workspace}:{DEBIAN_GO}"}
     client = str(repository.workspace / "bin/client")
-    assert repository.run("gofmt", "-l", "pay", "main.go") == ""
+    assert repository.run("gofmt", "-l", "pay", "replicas", "main.go") == ""
     repository.run("go", "build", "-o", client, MODULE, **built)
     request_id = shop.new_id("go")
-    arguments = (at(engine.ports.gateway), request_id, parties.merchant, parties.customer)
+    arguments = (
+        f"dns:///{at(engine.ports.gateway)}",
+        request_id,
+        parties.merchant,
+        parties.customer,
+    )
     payment = json.loads(repository.run(client, *arguments))
     assert payment["state"] == "PAYMENT_STATE_SUCCEEDED"
     assert payment["amountCaptured"] == {"currencyCode": "USD", "minorUnits": "4200"}
@@ -170,10 +177,17 @@ async def test_go_takes_a_payment(
 @pytest.mark.skipif(not JAVA_AT_HAND, reason="Java and its gRPC are of Debian's packages")
 def test_java_is_built(repository: Repository) -> None:
     (repository.root / "TakePayment.java").write_text(only("java"))
+    (repository.root / "Replicas.java").write_text(only("java", REPLICAS))
     repository.run(
         *("javac", "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-encoding", "UTF-8"),
         *("-proc:none", "-nowarn", "-d", "classes"),
-        *("-sourcepath", "java", "-cp", ":".join(map(str, JARS)), "TakePayment.java"),
+        *("-sourcepath", "java", "-cp", ":".join(map(str, JARS))),
+        *("TakePayment.java", "Replicas.java"),
     )
     built = {path.name for path in (repository.root / "classes").rglob("*.class")}
-    assert {"TakePayment.class", "CreatePaymentRequest.class", "PaymentServiceGrpc.class"} <= built
+    assert {
+        "TakePayment.class",
+        "Replicas.class",
+        "CreatePaymentRequest.class",
+        "PaymentServiceGrpc.class",
+    } <= built

@@ -14,10 +14,11 @@ import (
 
 	moneyv1 "example.com/your/module/gen/money/v1"
 	"example.com/your/module/pay"
+	"example.com/your/module/replicas"
 )
 
 func main() {
-	connection, err := grpc.Dial(os.Args[1], grpc.WithInsecure())
+	connection, err := replicas.Dial(os.Args[1], "service_config.json", grpc.WithInsecure())
 	if err != nil {
 		log.Fatal(err)
 	}

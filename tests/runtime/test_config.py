@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -61,6 +61,29 @@ def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_unsafe_and_broken_settings_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         EchoSettings(**fields)
+
+
+class CallingSettings(EchoSettings):
+    service_addresses: ClassVar[tuple[str, ...]] = ("peer_address", "other_address")
+    peer_address: str = "127.0.0.1:1"
+    other_address: str | None = None
+
+
+def test_replicas_need_a_name_for_their_certificates() -> None:
+    several = "ipv4:10.0.0.1:1,10.0.0.2:1"
+    assert CallingSettings(peer_address=several).peer_address == several
+    with pytest.raises(ValidationError, match="ECHO_PEER_ADDRESS: several IP addresses"):
+        CallingSettings(peer_address=several, **CERTIFICATE)
+    named = CallingSettings(peer_address="dns:///peers:1", **CERTIFICATE)
+    assert named.peer_address == "dns:///peers:1"
+
+
+@pytest.mark.parametrize(("env", "seconds"), [("sandbox", 0), ("staging", 2), ("production", 2)])
+def test_a_stop_is_told_of_for_a_while_outside_the_sandbox(env: str, seconds: float) -> None:
+    assert EchoSettings(env=env, **CERTIFICATE).drain_notice_seconds == seconds
+    assert EchoSettings(env=env, drain_notice_seconds=60, **CERTIFICATE).drain_notice_seconds == 60
+    with pytest.raises(ValidationError, match="less than or equal to 60"):
+        EchoSettings(env=env, drain_notice_seconds=60.1, **CERTIFICATE)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "localhost:1", "127.8.8.8:1"])

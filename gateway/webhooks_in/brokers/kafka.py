@@ -22,7 +22,7 @@ from confluent_kafka import (
 )
 
 from gateway.webhooks_in.brokers.broker import Delivery, End, Letter
-from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
+from gateway.webhooks_in.errors import BufferUnavailableError, EventTooLargeError
 from runtime.logs import get_logger
 
 # Kafka's default for message.max.bytes, less what a record has beside its value.

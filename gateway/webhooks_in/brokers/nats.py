@@ -21,7 +21,7 @@ from nats.js.api import (
 from nats.js.errors import NotFoundError
 
 from gateway.webhooks_in.brokers.broker import Delivery, End, Letter
-from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
+from gateway.webhooks_in.errors import BufferUnavailableError, EventTooLargeError
 from runtime.logs import get_logger
 from runtime.tasks import cancel
 

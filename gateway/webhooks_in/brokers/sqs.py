@@ -16,7 +16,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gateway.webhooks_in.brokers.broker import Delivery, End, Letter
-from gateway.webhooks_in.buffer import BufferUnavailableError, EventTooLargeError
+from gateway.webhooks_in.errors import BufferUnavailableError, EventTooLargeError
 from runtime.batching import Batcher
 
 # SQS's own limits: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/

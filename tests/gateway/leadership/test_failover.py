@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.gateway.payments.fake_compliance import FakeCompliance
 from tests.gateway.payments.shop import Shop
 
 NOWHERE = "127.0.0.1:1"
+# Within which others lead what a process led that is killed, frozen or told to stop.
+HANDED_OVER_SECONDS = 5.0
 TASKS = {
     *("queue", "deadlines", "event recovery", "balance sweep", "webhook dispatch", "webhook purge"),
     *("processing looks", "ledger check", "books comparison", "hold check", "case watch"),
@@ -97,7 +100,9 @@ async def test_the_other_goes_on_when_one_is_killed_frozen_or_cut_off(
 
     # Frozen: its connection stands, its lease does not.
     one.process.send_signal(signal.SIGSTOP)
+    frozen = time.monotonic()
     await poll(two.led, lambda led: led == TASKS)
+    assert time.monotonic() - frozen < HANDED_OVER_SECONDS
     one.process.send_signal(signal.SIGCONT)
     await shared(one, two)
 
@@ -115,7 +120,10 @@ async def test_the_other_goes_on_when_one_is_killed_frozen_or_cut_off(
         payment = await shop.create(capture_method=CaptureMethod.CAPTURE_METHOD_MANUAL)
         leads_deadlines = one if "deadlines" in await one.led() else two
         assert await leads_deadlines.process.kill() == -9
+    killed = time.monotonic()
     survivor = two if leads_deadlines is one else one
+    await poll(survivor.led, lambda led: led == TASKS)
+    assert time.monotonic() - killed < HANDED_OVER_SECONDS
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
             "UPDATE payment SET capture_before = now(), wake_time = now() WHERE id = %s",
@@ -149,5 +157,8 @@ async def the_stream_has_no_holes(shop: Shop, until: int) -> None:
 async def test_who_is_told_to_stop_resigns(workers: tuple[Worker, Worker]) -> None:
     one, two = workers
     await shared(one, two)
-    assert await one.process.terminate() == 0
+    one.process.send_signal(signal.SIGTERM)
+    told = time.monotonic()
     await poll(two.led, lambda led: led == TASKS)
+    assert time.monotonic() - told < HANDED_OVER_SECONDS
+    assert await one.process.wait() == 0

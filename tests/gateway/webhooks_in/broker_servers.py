@@ -70,9 +70,11 @@ class PythonServer:
 class NatsServer:
     """A nats-server with JetStream on disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        """`options` are its own, on top."""
         self.port = free_port()
         self._folder = folder
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,6 +88,7 @@ class NatsServer:
                 *("--", program, "--addr", "127.0.0.1", "--port", str(self.port)),
                 *("--jetstream", "--store_dir", self._folder),
                 *("--log", self._folder / "nats.log"),
+                *self._options,
             ),
             stdin=subprocess.DEVNULL,
         )
@@ -113,3 +116,37 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class NatsCluster:
+    """Three of them that keep each stream together."""
+
+    def __init__(self, folder: Path) -> None:
+        routes = [free_port() for _ in range(3)]
+        known = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
+        self._servers: dict[str, NatsServer] = {}
+        for number, port in enumerate(routes):
+            own = folder / f"server-{number}"
+            own.mkdir()
+            self._servers[own.name] = NatsServer(
+                own,
+                *("--server_name", own.name, "--cluster_name", "webhooks"),
+                *("--cluster", f"nats://127.0.0.1:{port}", "--routes", known),
+            )
+
+    @property
+    def urls(self) -> list[str]:
+        return [server.url for server in self._servers.values()]
+
+    async def start(self) -> None:
+        for server in self._servers.values():
+            server.start()
+        await asyncio.gather(*(server.until_it_listens() for server in self._servers.values()))
+
+    def kill(self, name: str) -> None:
+        """Kills one by its name, such as that of a stream's leader."""
+        self._servers[name].close()
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.close()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.webhooks_in.broker_relay import MAX_BATCH, BrokerRelay
+from gateway.webhooks_in.broker_wait import BrokerWait
 from gateway.webhooks_in.brokers.broker import Broker
 from gateway.webhooks_in.brokers.kafka import KafkaBroker
 from gateway.webhooks_in.brokers.nats import NatsBroker
@@ -25,6 +26,7 @@ from gateway.webhooks_in.buffer import BrokerBuffer, Buffer, PostgresBuffer
 from gateway.webhooks_in.event import StripeEvent
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.clock import ManualClock
+from runtime.draining import Drain
 from runtime.postgres import create_engine
 from runtime.tasks import cancel
 from tests.gateway.webhooks_in.broker_servers import NatsServer, PythonServer
@@ -64,12 +66,13 @@ class BufferHarness:
     def inbox(self) -> PostgresInbox:
         return PostgresInbox(self.engine, self.clock)
 
-    def new_buffer(self) -> Buffer:
-        """A client of what buffers that is not connected yet; closed after the test."""
+    def new_buffer(self, wait: BrokerWait | None = None) -> Buffer:
+        """A client of what buffers that is not connected yet; closed after the test. Unless it is
+        told to, it waits for no broker."""
         broker = self.broker()
         if broker is None:
             return PostgresBuffer(self.inbox, self.clock)
-        return BrokerBuffer(broker, self.clock)
+        return BrokerBuffer(broker, self.clock, wait or BrokerWait(Drain(), max_waiting=0))
 
     def broker(self) -> Broker | None:
         """The broker, if there is one."""

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from gateway.webhooks_in.brokers.broker import Broker, Delivery, End, Letter
-from gateway.webhooks_in.buffer import Buffer, BufferUnavailableError
+from gateway.webhooks_in.buffer import Buffer
+from gateway.webhooks_in.errors import BufferUnavailableError
 from gateway.webhooks_in.event import ClaimedEvent, PoisonEventError, StripeEvent, read_event
 from gateway.webhooks_in.receiver import MAX_BODY_BYTES
 from tests.gateway.webhooks_in.buffers import BufferHarness, at_last

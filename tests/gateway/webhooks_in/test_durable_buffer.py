@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.webhooks_in.broker_relay import BrokerRelay
 from gateway.webhooks_in.brokers.broker import Broker, Delivery, pack
-from gateway.webhooks_in.buffer import BufferUnavailableError, PostgresBuffer
+from gateway.webhooks_in.buffer import PostgresBuffer
+from gateway.webhooks_in.errors import BufferUnavailableError
 from gateway.webhooks_in.event import ReceivedEvent, read_event
 from gateway.webhooks_in.inbox import PostgresInbox
 from runtime.clock import ManualClock

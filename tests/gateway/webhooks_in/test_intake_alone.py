@@ -1,7 +1,9 @@
 """A process that only takes webhooks in needs its broker and nothing else."""
 
+import asyncio
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from pydantic import SecretStr, ValidationError
 
 from gateway.__main__ import open_service
 from gateway.config import GatewaySettings
+from gateway.webhooks_in.broker_wait import BROKER_WAIT_SECONDS
 from gateway.webhooks_in.brokers.kafka import KafkaBroker
 from gateway.webhooks_in.brokers.nats import NatsBroker
 from gateway.webhooks_in.opening import open_broker
+from sandbox.polling import poll
 from sandbox.processes import PROJECT
 from sandbox.stripe_twin.accounts import DEFAULT_ACCOUNT
 from tests.gateway.webhooks_in.broker_servers import NatsServer
 from tests.gateway.webhooks_in.conftest import event_body, signature
+from tests.gateway.webhooks_in.working import waiting_for_broker
 
 # Nobody listens there.
 NO_DATABASE = SecretStr("postgresql://gateway@127.0.0.1:1/gateway")
@@ -70,10 +75,20 @@ async def test_without_its_broker_it_starts_too_and_says_so() -> None:
             assert list((await response.json())["down"]) == ["webhook_buffer"]
         body = event_body()
         header = signature(body, DEFAULT_ACCOUNT.webhook_secret, datetime.now(UTC))
-        async with http.post(
-            f"{root}/webhooks/stripe/default", data=body, headers={"Stripe-Signature": header}
-        ) as response:
-            assert (response.status, await response.json()) == (503, {"error": "not_stored"})
+
+        async def post() -> tuple[int, dict[str, str]]:
+            async with http.post(
+                f"{root}/webhooks/stripe/default", data=body, headers={"Stripe-Signature": header}
+            ) as response:
+                return response.status, await response.json()
+
+        posted = asyncio.create_task(post())
+        await poll(waiting_for_broker, lambda count: count == 1)
+        begun = time.monotonic()
+        # It would wait for the broker for longer; a server that stops has no time for that.
+        await server.stop()
+        assert await posted == (503, {"error": "not_stored"})
+        assert time.monotonic() - begun < BROKER_WAIT_SECONDS / 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.webhooks_in.brokers.broker import Broker, End
-from gateway.webhooks_in.buffer import BufferUnavailableError
+from gateway.webhooks_in.errors import BufferUnavailableError
 from gateway.webhooks_in.inbox import PostgresInbox
 from gateway.webhooks_in.walk_markers import WalkMarkers
 from gateway.webhooks_in.walk_proofs import MAX_AWAITED, WalkProofs

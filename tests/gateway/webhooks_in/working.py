@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -71,3 +72,8 @@ async def states(engine: AsyncEngine) -> dict[str, str]:
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT event_id, state FROM webhook_event"))
         return {row.event_id: row.state for row in rows}
+
+
+async def waiting_for_broker() -> float:
+    """How many webhooks are not answered yet because the broker refuses them."""
+    return REGISTRY.get_sample_value("gateway_webhooks_waiting_for_broker") or 0
