@@ -116,21 +116,20 @@ stood AS (
 ),
 
 remaining AS (
-    SELECT every.ordinal
-    FROM (
-        SELECT i.ordinal
-        FROM item AS i
-        WHERE i.ordinal > %(after)s AND i.ordinal <= %(upto)s
-        UNION ALL
-        SELECT p.first_id FROM pairs AS p
-        UNION ALL
-        SELECT p.last_id FROM pairs AS p
-    ) AS every
-    GROUP BY every.ordinal
-    HAVING count(*) = 1
+    SELECT i.ordinal
+    FROM item AS i
+    WHERE
+        i.ordinal > %(after)s AND i.ordinal <= %(upto)s
+        -- Hashed once, whatever the planner thinks of the pairs.
+        AND i.ordinal NOT IN (
+            SELECT p.first_id FROM pairs AS p
+            UNION ALL
+            SELECT p.last_id FROM pairs AS p
+        )
 )
 
 SELECT
     (SELECT array_agg(r.ordinal ORDER BY r.ordinal) FROM remaining AS r) AS remaining,
-    (SELECT count(*) FROM pairs AS p WHERE p.leg = 'BOOKED') AS booked,
-    (SELECT count(*) FROM pairs AS p WHERE p.leg = 'BANKED') AS banked
+    count(*) FILTER (WHERE p.leg = 'BOOKED') AS booked,
+    count(*) FILTER (WHERE p.leg = 'BANKED') AS banked
+FROM pairs AS p
