@@ -328,6 +328,13 @@ async def test_the_ledger_is_behind_until_what_it_recorded_is_taken_and_sealed(
             books.engine, client.stub, client.audit, client.ledger, BookDays()
         )
         monday = Period(PeriodKind.DAY, DAY)
+        # The gateway makes its ledger with the first thing that it books.
+        not_made = LedgerCompleteness(
+            books.engine, client.stub, client.audit, "not-made", BookDays()
+        )
+        none = Behind("ledger", "cannot be asked: NOT_FOUND LEDGER_NOT_FOUND")
+        assert await not_made.place() == none
+        assert await not_made.behind(monday, ["main"]) == none
         entries = debit(AT_STRIPE, 5), credit(INCOME, 5)
         await client.create(draft(*entries))
         why = Behind("ledger", "transaction 1 has not been taken")
@@ -388,7 +395,10 @@ async def test_stripe_is_behind_until_all_that_is_listed_of_the_day_is_taken(boo
         assert await asked.behind(monday, ["main"]) == why
         await books.give(item("STRIPE", "txn_2", 5))
         assert await asked.behind(monday, ["main"]) is None
-    await server.stop(None)
+        await server.stop(None)
+        assert await asked.behind(monday, ["main"]) == Behind(
+            "balance transactions", "cannot be asked: UNAVAILABLE"
+        )
     first = gateway.asked[0]
     assert (first.corridor, first.page_size) == ("main", 1_000)
     span = [first.created_from, first.created_until]
