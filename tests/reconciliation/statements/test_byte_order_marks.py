@@ -8,9 +8,9 @@ import pytest
 from reconciliation.statements.model import Format
 from reconciliation.statements.refusal import Reason
 from tests.reconciliation.statements.camt_writer import write_camt
-from tests.reconciliation.statements.refusing import SAMPLE, refusal, take
+from tests.reconciliation.statements.refusing import SAMPLE, SIMPLE, refusal, take
 from tests.reconciliation.statements.swift_writer import write_swift
-from tests.reconciliation.statements.test_broken_files import BAI2, CSV, OFX, OFX_XML, SIMPLE
+from tests.reconciliation.statements.test_broken_files import BAI2, CSV, OFX, OFX_XML
 
 MARK = b"\xef\xbb\xbf"
 # Without the column that is not read: the mark is in front of a heading that is.
