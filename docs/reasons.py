@@ -31,6 +31,8 @@ STICKY = re.compile(r" ?Sticky\.")
 RETRY = re.compile(r" ?Carries RetryInfo\.")
 # A note in brackets or a word; of the words all but "or" are keys.
 KEY_OR_NOTE = re.compile(r"\([^)]*\)|[a-z][a-z0-9_]*")
+# Keys that nothing stands between are words of a sentence.
+SENTENCE = re.compile(r"` `")
 
 
 class Failure(NamedTuple):
@@ -46,13 +48,17 @@ class Failure(NamedTuple):
 
 
 def failure_of(precedence: int, name: str, comment: str) -> Failure:
-    """Takes a comment apart; raises `ValueError` for one that names no gRPC code first."""
+    """Takes a comment apart; raises `ValueError` for one that names no gRPC code first, or whose
+    metadata is a sentence."""
     start = CODES.match(comment)
     codes = tuple(start[1].split(" or ")) if start else ()
     if start is None or not all(code in grpc.StatusCode.__members__ for code in codes):
         raise ValueError(f"the comment of {name} does not begin with gRPC codes")
     rest = comment[start.end() :]
     metadata = METADATA.search(rest)
+    marked = _marked(metadata[1]) if metadata else ""
+    if SENTENCE.search(marked):
+        raise ValueError(f"the metadata of {name} is no list of keys, with notes in brackets")
     meaning = rest
     for said_elsewhere in (METADATA, NOTHING_SAID, STICKY, RETRY):
         meaning = said_elsewhere.sub("", meaning)
@@ -62,7 +68,7 @@ def failure_of(precedence: int, name: str, comment: str) -> Failure:
         codes,
         bool(start[2]) or "Carries RetryInfo" in rest,
         bool(start[3] or STICKY.search(rest)),
-        _marked(metadata[1]) if metadata else "",
+        marked,
         meaning.strip(),
     )
 

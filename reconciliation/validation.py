@@ -83,6 +83,7 @@ MAX_PIECE_BYTES = MAX_REQUEST_BYTES - 64
 MAX_BANK_ACCOUNT_BYTES = 63
 MAX_FILE_NAME_BYTES = 255
 DAY_BYTES = 10
+CLOSABLE_YEARS = range(2000, 9999)
 
 
 def _day(field: str, *, required: bool = False) -> list[Rule]:
@@ -107,6 +108,15 @@ def _day(field: str, *, required: bool = False) -> list[Rule]:
 def _one_moment(given: Any) -> str | None:
     both = given.HasField("as_of_time") and given.as_of_change
     return "goes without as_of_time" if both else None
+
+
+def _closable(given: Any) -> str | None:
+    """Beyond these years nobody has business, and at the ends of the calendar days have no days
+    before or after them."""
+    day = given.first_day
+    if not _DAY.fullmatch(day) or int(day[:4]) in CLOSABLE_YEARS:
+        return None
+    return f"is outside the years {CLOSABLE_YEARS[0]} to {CLOSABLE_YEARS[-1]}"
 
 
 def _first_of_month(given: Any) -> str | None:
@@ -221,6 +231,7 @@ VALIDATOR = Validator(
             REQUEST_ID,
             enum("kind", required=True),
             *_day("first_day", required=True),
+            check("first_day", _closable),
             check("first_day", _first_of_month),
             text("corridor", max_bytes=MAX_KEY_BYTES),
             repeated("carried_break_ids", max_items=MAX_CARRIED_BREAKS, each=_break_id),

@@ -13,6 +13,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -65,6 +66,18 @@ class VerifierKey:
         if found.key_id.hex() != key_id:
             raise NoteError(f"the verifier key's id is {found.key_id.hex()}, not {key_id}")
         return found
+
+
+def given_verifier_key(given: str) -> VerifierKey:
+    """The key in a file of that name, or given as it is. Raises `NoteError`, which does not repeat
+    what was given: it may be a signer key."""
+    path = Path(given)
+    if path.is_file():
+        return VerifierKey.parse(path.read_text(encoding="utf-8", errors="replace"))
+    try:
+        return VerifierKey.parse(given)
+    except NoteError as error:
+        raise NoteError(f"there is no file of that name, and it is no key: {error}") from None
 
 
 class SignerKey:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +18,16 @@ LOG_TAIL_BYTES = 4_000
 
 class ProcessEndedError(RuntimeError):
     """A process ended although it should run; the message has the end of its log."""
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Ends a command with what its processes said when they ended at their start, such as a setting
+    that is refused, and without a traceback."""
+    try:
+        yield
+    except* ProcessEndedError as failed:
+        sys.exit("\n".join(str(error) for error in failed.exceptions))
 
 
 class RunningProcess(Protocol):
@@ -75,6 +87,7 @@ class ServiceProcess:
         self._arguments = arguments
         self.environment = os.environ | dict(environment)
         self._process: RunningProcess | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int:
@@ -90,6 +103,7 @@ class ServiceProcess:
         """Starts the process; the log file is appended to."""
         if self._process is not None and self._process.returncode is None:
             raise RuntimeError(f"{self.name} runs already")
+        self._log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
         self._process = await launch(self._arguments, self.environment, self.log_file)
 
     async def wait_until(self, ready: Coroutine[None, None, None]) -> None:
@@ -123,10 +137,10 @@ class ServiceProcess:
         return await self._running().wait()
 
     def log_tail(self) -> str:
-        """The end of the log."""
+        """The end of what it has logged since it was started last."""
         if not self.log_file.exists():
             return ""
-        text = self.log_file.read_bytes()[-LOG_TAIL_BYTES:]
+        text = self.log_file.read_bytes()[self._log_start :][-LOG_TAIL_BYTES:]
         return text.decode(errors="replace")
 
     async def _end(self, number: signal.Signals) -> int:

@@ -11,7 +11,7 @@ from sandbox.clients import open_clients
 from sandbox.databases import kept_databases
 from sandbox.demo.shop import Shop
 from sandbox.engine import Engine, running_engine
-from sandbox.processes import PROJECT
+from sandbox.processes import PROJECT, told_plainly
 from sandbox.twin_admin import TwinAdmin
 
 LOG_DIRECTORY = PROJECT / ".sandbox" / "logs"
@@ -87,4 +87,5 @@ Ctrl-C stops everything. The databases stay for the next time; the Stripe twin f
 
 def main(*, free_ports: bool = False) -> None:
     """Runs until it is told to stop."""
-    asyncio.run(run_up(Console(), Ports.free() if free_ports else Ports()))
+    with told_plainly():
+        asyncio.run(run_up(Console(), Ports.free() if free_ports else Ports()))

@@ -53,6 +53,11 @@ def test_a_comment_without_a_code_is_refused(comment: str) -> None:
         failure_of(1, "ERROR_REASON_X", comment)
 
 
+def test_metadata_that_are_a_sentence_are_refused() -> None:
+    with pytest.raises(ValueError, match="no list of keys"):
+        failure_of(1, "ERROR_REASON_X", "ABORTED. Why. Metadata: client, and role if it has one.")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_reason_stands_once(service: str) -> None:
     _, failures = failures_of(service)

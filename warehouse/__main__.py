@@ -3,7 +3,7 @@ other facts of the engine beside it."""
 
 import asyncio
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -21,6 +21,7 @@ from warehouse.wiring import PREFIX, URL_VARIABLE, open_jobs, open_sinks
 
 # How often lists that have no feed are walked while the command follows.
 WALK_SECONDS = 60.0
+MAX_SECONDS = 86_400
 PARQUET = "parquet"
 EPILOG = f"""\
 exit status:
@@ -99,9 +100,12 @@ async def run(arguments: Namespace, progress: Progress, clock: Clock) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise ValueError
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ArgumentTypeError(f"more than 0 and at most {MAX_SECONDS} seconds are expected")
     return seconds
 
 

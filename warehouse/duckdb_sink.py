@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from runtime.clock import Clock
+from runtime.command_failures import CommandError
 from runtime.sql_files import read_sql
 from warehouse.sink import AnotherLoadError, LoadRefusedError, Position, Span, check_staged
 from warehouse.totals import Key, Totals
@@ -59,14 +60,16 @@ class DuckDbSink:
 
     @contextmanager
     def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The file, for one at a time. Raises `AnotherLoadError` while another process has it."""
+        """The file, for one at a time. Raises `AnotherLoadError` while another process has it, and
+        `CommandError` where there is no database and can be none."""
         with self._alone:
             try:
                 connection = duckdb.connect(self.path)
             except duckdb.IOException as error:
                 if "lock" in str(error):
                     raise AnotherLoadError(f"{self.path} is open elsewhere") from None
-                raise
+                why = str(error).splitlines()[0]
+                raise CommandError(f"{self.path} cannot be opened: {why}") from None
             try:
                 yield connection
             except duckdb.TransactionException as error:

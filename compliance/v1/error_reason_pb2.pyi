@@ -30,7 +30,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED. The caller showed no valid client certificate with a DNS name. No metadata."""
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 3
     """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this RPC.
-    Metadata: client, method, and role if it has one.
+    Metadata: client, method, role (if it has one).
     """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
@@ -197,7 +197,7 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED. The caller showed no valid client certificate with a DNS name. No metadata."""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 3
 """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this RPC.
-Metadata: client, method, and role if it has one.
+Metadata: client, method, role (if it has one).
 """
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the

@@ -28,7 +28,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED. The client showed no certificate with a DNS name that this server trusts."""
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 2
     """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this method.
-    Metadata: client, method, and role if it has one.
+    Metadata: client, method, role (if it has one).
     """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 3
     """INVALID_ARGUMENT. Fields break their rules; BadRequest names the first, at most 20. Metadata:
@@ -173,7 +173,7 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 1
 """UNAUTHENTICATED. The client showed no certificate with a DNS name that this server trusts."""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 2
 """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this method.
-Metadata: client, method, and role if it has one.
+Metadata: client, method, role (if it has one).
 """
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 3
 """INVALID_ARGUMENT. Fields break their rules; BadRequest names the first, at most 20. Metadata:

@@ -11,7 +11,7 @@ from ledger.verify.finding import Finding, UnusableError
 from ledger.verify.offline import verify
 from ledger.verify.report import lines_of
 from runtime.command_line import command_parser
-from runtime.signed_notes import NoteError, VerifierKey
+from runtime.signed_notes import NoteError, given_verifier_key
 
 EXIT_WRONG = 1
 EXIT_USAGE = 2
@@ -34,8 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     asked = parser.parse_args(arguments)
     try:
-        key = _key(asked.key)
+        key = given_verifier_key(asked.key)
         report = verify(asked.export, key, asked.after, _tell)
+    except NoteError as error:
+        print(f"ledger.verify: --key: {error}", file=sys.stderr)
+        return EXIT_USAGE
     except UnusableError as error:
         print(f"ledger.verify: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -47,16 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_WRONG
     print("\n".join(lines_of(report, key)))
     return 0
-
-
-def _key(given: str) -> VerifierKey:
-    """The key of a file of that name, or given as it is."""
-    path = Path(given)
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else given
-        return VerifierKey.parse(text)
-    except (NoteError, UnicodeDecodeError) as error:
-        raise UnusableError(f"--key: {error}") from None
 
 
 def _tell(progress: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,8 @@ from runtime.sql_files import read_sql
 KEPT_EVERY = timedelta(hours=1)
 # What nobody has looked at for longer is not known.
 KNOWN_FOR = timedelta(days=1)
+# Nothing is known so long before.
+_BEGINNING = datetime.min.replace(tzinfo=UTC) + KNOWN_FOR
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('reconciliation.balances', 0))"
 _KEEP = read_sql(__file__, "keep_balances")
@@ -43,6 +45,7 @@ async def known_at(
 ) -> Sequence[Balance]:
     """The balances as they were known at a time, by corridor, currency and part; filters that are
     empty match all."""
+    time = max(time, _BEGINNING)
     rows = await connection.exec_driver_sql(
         _KNOWN,
         {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from reconciliation.bank.accounts import BankAccount
-from reconciliation.conditions.condition import Condition
+from reconciliation.conditions.condition import Condition, Identity
 from reconciliation.matching.policy import BreakKind
 from reconciliation.statements.continuity import Continuity, Past, gap
 
@@ -81,8 +81,9 @@ def chain_of(statements: Statements) -> list[int]:
     return _Chain(statements).order
 
 
-def lacks(statements: Statements, day: date) -> str:
-    """Why not all that the bank has booked until a day is there; empty if it is.
+def lacks(statements: Statements, day: date, accepted: Collection[Identity] = ()) -> str:
+    """Why not all that the bank has booked until a day is there; empty if it is. What is missing in
+    a gap that people have `accepted` will not come: banks leave numbers out, for instance.
 
     A statement of the bank's last business day is of the days without business behind it, too.
     """
@@ -97,7 +98,7 @@ def lacks(statements: Statements, day: date) -> str:
     chain = _Chain(statements)
     for one, other in chain.missing():
         before, after = statements.known[one], statements.known[other]
-        if before.closing.date < day:
+        if before.closing.date < day and chain.gap(one, other).identity not in accepted:
             return (
                 f"statements of {account.name} between {before.closing.date} and"
                 f" {after.closing.date} are missing"
@@ -133,19 +134,22 @@ class _Chain:
 
     def gaps(self) -> Iterator[Condition]:
         """Where a statement is missing, or several."""
+        return (self.gap(one, other) for one, other in self.missing())
+
+    def gap(self, one: int, other: int) -> Condition:
+        """That something is missing between two."""
         account = self.statements.account
-        for one, other in self.missing():
-            before, after = self.statements.known[one], self.statements.known[other]
-            difference = after.opening.amount_minor - before.closing.amount_minor
-            yield Condition(
-                kind=BreakKind.STATEMENT_GAP,
-                corridor=account.corridor,
-                subject=f"{SUBJECTS}{account.name} {_name(before)} and {_name(after)}",
-                since=midnight(after.closing.date),
-                says=f"between the statements of {account.name} until {before.closing.date}"
-                f" and until {after.closing.date} {self._gap(one, other)}",
-                amounts=((account.currency, difference),),
-            )
+        before, after = self.statements.known[one], self.statements.known[other]
+        difference = after.opening.amount_minor - before.closing.amount_minor
+        return Condition(
+            kind=BreakKind.STATEMENT_GAP,
+            corridor=account.corridor,
+            subject=f"{SUBJECTS}{account.name} {_name(before)} and {_name(after)}",
+            since=midnight(after.closing.date),
+            says=f"between the statements of {account.name} until {before.closing.date}"
+            f" and until {after.closing.date} {self._gap(one, other)}",
+            amounts=((account.currency, difference),),
+        )
 
     def shared(self) -> Iterator[Condition]:
         """Statements that have the same lines, until one that follows shows that these were

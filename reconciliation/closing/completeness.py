@@ -45,8 +45,8 @@ class Completeness(Protocol):
     """A source that may be behind."""
 
     async def behind(self, period: Period, corridors: Sequence[str]) -> Behind | None:
-        """What has not come of a period that is over; None if all has. Raises `AioRpcError` if it
-        cannot be asked."""
+        """What has not come of a period that is over, or that it cannot be asked; None if all
+        has."""
         ...
 
 
@@ -71,9 +71,11 @@ class LedgerCompleteness:
         """Whether there is a transaction of before the end that has not been taken."""
         sequence = await self._sequence()
         end = max(period.end_of(corridor, self._book_days) for corridor in corridors)
-        answer = await self._stub.ListTransactions(
-            ListTransactionsRequest(ledger=self._ledger, after_sequence=sequence, page_size=1)
-        )
+        request = ListTransactionsRequest(ledger=self._ledger, after_sequence=sequence, page_size=1)
+        try:
+            answer = await self._stub.ListTransactions(request)
+        except grpc.aio.AioRpcError as error:
+            return _not_asked(LEDGER, error)
         for transaction in answer.transactions:
             if transaction.record_time.ToDatetime(tzinfo=end.tzinfo) < end:
                 return Behind(LEDGER, f"transaction {transaction.sequence} has not been taken")
@@ -87,7 +89,7 @@ class LedgerCompleteness:
             checkpoint = (await self._audit.GetCheckpoint(request)).checkpoint
         except grpc.aio.AioRpcError as error:
             if from_rpc_error(error).reason != NOT_SEALED:
-                raise
+                return _not_asked(LEDGER, error)
             return Behind(LEDGER, f"no checkpoint covers transaction {sequence} yet")
         return LedgerPlace(sequence, checkpoint.tree_size, checkpoint.root_hash)
 
@@ -110,7 +112,11 @@ class StripeCompleteness:
     async def behind(self, period: Period, corridors: Sequence[str]) -> Behind | None:
         """The first of a period that is no item."""
         for corridor in corridors:
-            if missing := await self._missing(period, corridor):
+            try:
+                missing = await self._missing(period, corridor)
+            except grpc.aio.AioRpcError as error:
+                return _not_asked(BALANCE_TRANSACTIONS, error)
+            if missing:
                 return Behind(BALANCE_TRANSACTIONS, f"{missing} has not been taken")
         return None
 
@@ -131,6 +137,12 @@ class StripeCompleteness:
                 return missing
             request.page_token = answer.next_page_token
         return f"more than {PAGE * MAX_PAGES} of a period are too many to compare: one of them"
+
+
+def _not_asked(source: str, error: grpc.aio.AioRpcError) -> Behind:
+    """A source that gave no answer, and why. Whoever asks for the period again asks it again."""
+    why = f"{error.code().name} {from_rpc_error(error).reason}".rstrip()
+    return Behind(source, f"cannot be asked: {why}")
 
 
 def _stamp(time: datetime) -> Timestamp:

@@ -128,6 +128,13 @@ class Conditions:
         }
 
 
+async def accepted(
+    connection: AsyncConnection, kind: BreakKind, corridor: str, subjects: str
+) -> Collection[Identity]:
+    """Conditions of a kind and a corridor, of subjects that begin so, that people have accepted."""
+    return (await _told(connection, [kind], corridor, subjects)).accepted
+
+
 async def _told(
     connection: AsyncConnection, kinds: Collection[BreakKind], corridor: str, subjects: str
 ) -> Told:

@@ -7,6 +7,8 @@ from typing import BinaryIO
 from reconciliation.statements.refusal import FieldError, Reason
 
 CHUNK_BYTES = 64 * 2**10
+# Spreadsheets and other programs on Windows put it before what they save in UTF-8.
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class Source:
@@ -48,7 +50,8 @@ def is_encoding(name: str) -> bool:
 
 
 def decode(content: bytes, encoding: str) -> str:
-    """The text of bytes. Raises FieldError where they are none in that encoding."""
+    """The text of bytes, without a byte order mark before it. Raises FieldError where they are none
+    in that encoding."""
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -58,4 +61,4 @@ def decode(content: bytes, encoding: str) -> str:
         ) from None
     if "\0" in text:
         raise FieldError(Reason.ENCODING, "", "a text without zero bytes was expected")
-    return text
+    return text.removeprefix(BYTE_ORDER_MARK)

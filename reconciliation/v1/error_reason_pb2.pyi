@@ -30,7 +30,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED. The caller showed no valid client certificate with a DNS name. No metadata."""
     ERROR_REASON_CLIENT_NOT_ALLOWED: _ErrorReason.ValueType  # 3
     """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this RPC.
-    Metadata: client, method, and role if it has one.
+    Metadata: client, method, role (if it has one).
     """
     ERROR_REASON_INVALID_REQUEST: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
@@ -89,8 +89,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND, decided. No statement has this id. Metadata: statement_id."""
     ERROR_REASON_STATEMENT_TOO_LARGE: _ErrorReason.ValueType  # 24
     """INVALID_ARGUMENT. The file has more bytes than are taken, or more of something than is read, or there are more
-    statements of the same days than are compared. Metadata: bank_account, max_bytes of a file that is too
-    large; else as of STATEMENT_UNREADABLE.
+    statements of the same days than are compared. Metadata: bank_account, max_bytes (where the file itself is
+    too large; else what STATEMENT_UNREADABLE has).
     """
     ERROR_REASON_STATEMENT_UNREADABLE: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION, decided. The file is not as its format says, or begins as none does that is found out.
@@ -118,8 +118,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERIOD_NOT_OVER: _ErrorReason.ValueType  # 32
     """UNAVAILABLE. The period is not over yet, or was over just now. Metadata: earliest_time (RFC 3339)."""
     ERROR_REASON_SOURCES_BEHIND: _ErrorReason.ValueType  # 33
-    """UNAVAILABLE. Something of the period has not come, or was not looked at; come again. Metadata: sources (each with
-    what it lacks).
+    """UNAVAILABLE. Something of the period has not come, was not looked at, or a service that knows could not be asked;
+    come again. Metadata: sources (each with what it lacks).
     """
     ERROR_REASON_PERIOD_OUT_OF_ORDER: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION, decided. Another day of the corridor has to be closed first. Metadata: corridor, next_day."""
@@ -140,8 +140,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No item is of this corridor; without one, there are no items. Metadata: corridor."""
     ERROR_REASON_BREAK_NOT_ADJUSTABLE: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION, decided. A transaction of the ledger would not make the sides of this break equal: it is of
-    another leg than BOOKED, has no item of Stripe's, differs in no amount, or a person has to say what belongs
-    together first. Metadata: break_id.
+    the leg CONTENT, has no item of Stripe's (BOOKED) or of the bank's (BANKED), differs in no amount, or a person has
+    to say what belongs together first. Metadata: break_id.
     """
     ERROR_REASON_ADJUSTMENT_NOT_ALLOWED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION, decided. The accounts are not those that an adjustment of the break needs, or it may not touch
@@ -176,7 +176,7 @@ ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 2
 """UNAUTHENTICATED. The caller showed no valid client certificate with a DNS name. No metadata."""
 ERROR_REASON_CLIENT_NOT_ALLOWED: ErrorReason.ValueType  # 3
 """PERMISSION_DENIED. No name in the certificate has a role, or the role may not call this RPC.
-Metadata: client, method, and role if it has one.
+Metadata: client, method, role (if it has one).
 """
 ERROR_REASON_INVALID_REQUEST: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT. Fields are missing, malformed or out of their limits; BadRequest names the
@@ -235,8 +235,8 @@ ERROR_REASON_STATEMENT_NOT_FOUND: ErrorReason.ValueType  # 23
 """NOT_FOUND, decided. No statement has this id. Metadata: statement_id."""
 ERROR_REASON_STATEMENT_TOO_LARGE: ErrorReason.ValueType  # 24
 """INVALID_ARGUMENT. The file has more bytes than are taken, or more of something than is read, or there are more
-statements of the same days than are compared. Metadata: bank_account, max_bytes of a file that is too
-large; else as of STATEMENT_UNREADABLE.
+statements of the same days than are compared. Metadata: bank_account, max_bytes (where the file itself is
+too large; else what STATEMENT_UNREADABLE has).
 """
 ERROR_REASON_STATEMENT_UNREADABLE: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION, decided. The file is not as its format says, or begins as none does that is found out.
@@ -264,8 +264,8 @@ ERROR_REASON_CHANGE_NOT_FOUND: ErrorReason.ValueType  # 31
 ERROR_REASON_PERIOD_NOT_OVER: ErrorReason.ValueType  # 32
 """UNAVAILABLE. The period is not over yet, or was over just now. Metadata: earliest_time (RFC 3339)."""
 ERROR_REASON_SOURCES_BEHIND: ErrorReason.ValueType  # 33
-"""UNAVAILABLE. Something of the period has not come, or was not looked at; come again. Metadata: sources (each with
-what it lacks).
+"""UNAVAILABLE. Something of the period has not come, was not looked at, or a service that knows could not be asked;
+come again. Metadata: sources (each with what it lacks).
 """
 ERROR_REASON_PERIOD_OUT_OF_ORDER: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION, decided. Another day of the corridor has to be closed first. Metadata: corridor, next_day."""
@@ -286,8 +286,8 @@ ERROR_REASON_CORRIDOR_NOT_FOUND: ErrorReason.ValueType  # 39
 """NOT_FOUND. No item is of this corridor; without one, there are no items. Metadata: corridor."""
 ERROR_REASON_BREAK_NOT_ADJUSTABLE: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION, decided. A transaction of the ledger would not make the sides of this break equal: it is of
-another leg than BOOKED, has no item of Stripe's, differs in no amount, or a person has to say what belongs
-together first. Metadata: break_id.
+the leg CONTENT, has no item of Stripe's (BOOKED) or of the bank's (BANKED), differs in no amount, or a person has
+to say what belongs together first. Metadata: break_id.
 """
 ERROR_REASON_ADJUSTMENT_NOT_ALLOWED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION, decided. The accounts are not those that an adjustment of the break needs, or it may not touch

@@ -147,7 +147,7 @@ class ClosePeriodRequest(_message.Message):
     kind: Global___PeriodKind.ValueType
     """Required."""
     first_day: _builtins.str
-    """Required. Its first day ("2026-11-30"), of a month the 1st."""
+    """Required. Its first day ("2026-11-30"), of a month the 1st, in the years 2000 to 9998."""
     corridor: _builtins.str
     """Optional, at most 255 bytes. Only this corridor; without it all that have items and are not closed."""
     note: _builtins.str

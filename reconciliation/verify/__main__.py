@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciliation.matching.item import Source
 from reconciliation.verify.offline import Finding, Report, verify
 from runtime.command_line import command_parser
-from runtime.signed_notes import NoteError, VerifierKey
+from runtime.signed_notes import NoteError, given_verifier_key
 
 EXIT_WRONG = 1
 EXIT_USAGE = 2
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", required=True, help="the verifier key, or a file with it")
     asked = parser.parse_args(arguments)
     try:
-        report = verify(asked.export, _key(asked.key))
+        report = verify(asked.export, given_verifier_key(asked.key))
     except NoteError as error:
         print(f"reconciliation.verify: --key: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -38,12 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_WRONG
     print("\n".join(_said(report)))
     return 0
-
-
-def _key(given: str) -> VerifierKey:
-    path = Path(given)
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else given
-    return VerifierKey.parse(text)
 
 
 def _said(report: Report) -> Iterator[str]:

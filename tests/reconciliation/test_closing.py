@@ -1,6 +1,6 @@
 """Days and months closed over a socket, with a real ledger; statements checked by somebody else."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +42,8 @@ from reconciliation.v1 import item_service_pb2 as shown
 from reconciliation.v1 import period_service_pb2 as pb
 from reconciliation.v1 import reconciliation_pb2 as messages
 from reconciliation.v1 import reconciliation_service_pb2 as decisions
-from runtime.errors import ServiceError
+from reconciliation.v1.period_service_pb2_grpc import PeriodServiceStub
+from runtime.errors import ServiceError, from_rpc_error
 from sandbox.addresses import at
 from tests.ledger.client import credit, debit, draft
 from tests.ledger.running import HOUR_MS, serving
@@ -328,6 +329,13 @@ async def test_the_ledger_is_behind_until_what_it_recorded_is_taken_and_sealed(
             books.engine, client.stub, client.audit, client.ledger, BookDays()
         )
         monday = Period(PeriodKind.DAY, DAY)
+        # The gateway makes its ledger with the first thing that it books.
+        not_made = LedgerCompleteness(
+            books.engine, client.stub, client.audit, "not-made", BookDays()
+        )
+        none = Behind("ledger", "cannot be asked: NOT_FOUND LEDGER_NOT_FOUND")
+        assert await not_made.place() == none
+        assert await not_made.behind(monday, ["main"]) == none
         entries = debit(AT_STRIPE, 5), credit(INCOME, 5)
         await client.create(draft(*entries))
         why = Behind("ledger", "transaction 1 has not been taken")
@@ -388,7 +396,10 @@ async def test_stripe_is_behind_until_all_that_is_listed_of_the_day_is_taken(boo
         assert await asked.behind(monday, ["main"]) == why
         await books.give(item("STRIPE", "txn_2", 5))
         assert await asked.behind(monday, ["main"]) is None
-    await server.stop(None)
+        await server.stop(None)
+        assert await asked.behind(monday, ["main"]) == Behind(
+            "balance transactions", "cannot be asked: UNAVAILABLE"
+        )
     first = gateway.asked[0]
     assert (first.corridor, first.page_size) == ("main", 1_000)
     span = [first.created_from, first.created_until]
@@ -409,6 +420,28 @@ async def test_a_period_that_is_too_large_is_refused(
     monkeypatch.setattr(contents, "READ_AT_ONCE", 1)
     made = await town.closed(DAY)
     await recomputed(town, made, DAY, DAY)
+
+
+async def test_days_of_no_business_are_refused(
+    open_stub: Callable[..., Awaitable[Any]], books: Books
+) -> None:
+    await books.give(item("STRIPE", "txn_1", 100))
+    stub = await open_stub("ann.example", PeriodServiceStub)
+
+    async def why(day: str) -> tuple[str, Sequence[str]]:
+        request = pb.ClosePeriodRequest(
+            request_id="odd", kind=pb.PERIOD_KIND_DAY, first_day=day, note="odd"
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ClosePeriod(request)
+        told = from_rpc_error(caught.value)
+        return told.reason, [violation.description for violation in told.violations]
+
+    outside = ("INVALID_REQUEST", ["is outside the years 2000 to 9998"])
+    for day in ("0001-01-01", "1999-12-31", "9999-01-01", "9999-12-31"):
+        assert await why(day) == outside
+    assert await why("2000-01-01") == ("SOURCES_BEHIND", [])
+    assert await why("9998-12-31") == ("PERIOD_NOT_OVER", [])
 
 
 async def test_the_database_keeps_what_was_closed(town: Town, reconciliation_url: str) -> None:

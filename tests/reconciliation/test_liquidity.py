@@ -231,3 +231,10 @@ async def test_what_cannot_be_asked(
     stub = await open_stub("fin.example", LiquidityServiceStub)
     reason, _ = await refusal(stub.GetLiquidity(pb.GetLiquidityRequest(**wanted)))
     assert reason == "INVALID_REQUEST", field
+
+
+async def test_nothing_was_known_when_time_began(open_stub: Callable[..., Awaitable[Any]]) -> None:
+    stub = await open_stub("fin.example", LiquidityServiceStub)
+    beginning = Timestamp(seconds=-62_135_596_800)
+    answer = await stub.GetLiquidity(pb.GetLiquidityRequest(as_of_time=beginning))
+    assert (list(answer.liquidity), answer.as_of_time) == ([], beginning)

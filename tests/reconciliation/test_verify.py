@@ -286,7 +286,8 @@ def _is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = str(SignerKey("finance.test", bytes(32)).verifier)
     assert main([str(folder), "--key", other]) == 1
     assert "WRONG" in capsys.readouterr().out
-    assert main([str(folder), "--key", "none"]) == 2
+    assert main([str(folder), "--key", "none.pub"]) == 2
+    assert "--key: there is no file of that name, and it is no key: " in capsys.readouterr().err
     assert main([str(folder / "nowhere"), "--key", str(SIGNER.verifier)]) == 2
     for name in (ITEMS, MATCHES):
         file = folder / "000002" / name

@@ -22,6 +22,7 @@ from tests.warehouse.loading import LEDGER, load, run_dying, run_with
 from tests.warehouse.stores import DuckDbStore, PostgresStore, Store
 from tests.warehouse.stripe_files import query, report
 from tests.warehouse.test_feeds import a_break, decided, euros, moved, payment
+from warehouse.__main__ import parser
 from warehouse.facts.feeds import FeedLimits, FeedReader
 from warehouse.jobs import CANNOT, EQUAL, STOPPED
 
@@ -180,6 +181,24 @@ async def test_what_is_wrong_with_the_arguments_is_said(tmp_path: Path, clock: M
         ran = await run_with(store, clock, *given)
         assert ran.code == CANNOT
         assert told in ran.said
+
+
+async def test_a_file_that_is_no_warehouse_is_said(tmp_path: Path, clock: ManualClock) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no database")
+    for path in (text, tmp_path / "nowhere" / "books.duckdb"):
+        ran = await run_with(DuckDbStore(path, clock), clock, "--gateway-address", "127.0.0.1:9")
+        assert (ran.code, ran.said.count("\n")) == (CANNOT, 1)
+        assert ran.said.startswith(f"warehouse: {path} cannot be opened: ")
+    assert text.read_text() == "no database"
+
+
+@pytest.mark.parametrize("seconds", ["0", "86401", "nan", "soon"])
+def test_seconds_that_are_none_are_said(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(["--follow", seconds])
+    assert caught.value.code == CANNOT
+    assert "--follow: more than 0 and at most 86400 seconds are expected" in capsys.readouterr().err
 
 
 async def test_it_follows_every_source(

@@ -1,5 +1,6 @@
 """Exports as Parquet: exact, what is new and no more, named only once they are whole."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -317,3 +318,12 @@ def _once(first: Folder, then: Path) -> Any:
         return places.pop() if places else Folder(then)
 
     return opened
+
+
+async def test_a_warehouse_that_is_not_there_is_not_made(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "boks.duckdb"
+    ran = await export(DuckDbStore(path, clock), tmp_path / "exports", clock)
+    assert ran == Ran(CANNOT, f"warehouse: --duckdb {path}: there is no such file\n")
+    assert not await asyncio.to_thread(path.exists)

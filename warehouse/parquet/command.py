@@ -53,6 +53,7 @@ async def run(arguments: Namespace, progress: Progress, clock: Clock) -> int:
     """Runs the command; answers its exit status."""
     async with AsyncExitStack() as stack:
         try:
+            _check_there(arguments.duckdb)
             sink, facts = open_sinks(arguments.duckdb, clock)
             write = _writer()
             place = await open_place(stack, arguments.to)
@@ -90,6 +91,12 @@ async def open_place(stack: AsyncExitStack, told: str) -> Place:
     except ValueError as error:
         raise CommandError(f"--to {error}") from None
     return Objects(await stack.enter_async_context(open_object_storage(location)))
+
+
+def _check_there(duckdb_file: Path | None) -> None:
+    """What is written to is made where there is none; what is read from has to be there."""
+    if duckdb_file is not None and not duckdb_file.exists():
+        raise CommandError(f"--duckdb {duckdb_file}: there is no such file")
 
 
 def _writer() -> Write:

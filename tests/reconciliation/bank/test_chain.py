@@ -28,6 +28,7 @@ from tests.reconciliation.bank.files import FROM_DAY, day
 ACCOUNT = BankAccount(
     "eur", "DE1", "EUR", "eu", None, read_calendars().known["TARGET"], 1, FROM_DAY
 )
+GAP = BreakKind.STATEMENT_GAP
 NOON = datetime.combine(FROM_DAY, time(12), UTC)
 
 
@@ -238,3 +239,8 @@ def test_a_day_is_complete_once_a_chain_of_statements_reaches_it() -> None:
     assert lacks(statements(monday, week), day(0)) == ""
     missing = f"statements of eur between {day(0)} and {day(4)} are missing"
     assert lacks(statements(monday, week), day(4)) == missing
+    # Unless people have accepted just that: it will not come.
+    [gap] = [c for c in conditions_of(statements(monday, week), NOON) if c.kind is GAP]
+    assert lacks(statements(monday, week), day(4), {gap.identity}) == ""
+    other = replace(gap, subject="statements of eur a and b").identity
+    assert lacks(statements(monday, week), day(4), {other}) == missing

@@ -7,6 +7,7 @@ import pytest
 
 from reconciliation.bank.completeness import StatementCompleteness
 from reconciliation.bank.watching import StatementWatch
+from reconciliation.breaks.deciding import Deciding
 from reconciliation.breaks.store import moment_now
 from reconciliation.closing.period import Period, PeriodKind
 from reconciliation.conditions.condition import Condition
@@ -97,6 +98,30 @@ async def test_a_gap_is_open_until_the_late_statement_comes(
     assert "STATEMENT_GAP" not in await kinds(bank)
     ended = "SELECT d.kind FROM difference AS d JOIN difference_end AS e USING (difference_id)"
     assert ("STATEMENT_GAP",) in [tuple(row) for row in await bank.books.rows(ended)]
+
+
+async def test_a_day_can_be_closed_without_a_statement_that_people_accept_not_to_come(
+    one: None, bank: Bank, watch: StatementWatch, bank_settings: dict[str, Any]
+) -> None:
+    await upload(bank, "of-camt", statement(25, 0, 10), "a")
+    await upload(bank, "of-camt", statement(28, 30, 10), "c")
+    await watch.round()
+    accounts = ReconciliationSettings(**bank_settings).bank_accounts
+    complete = StatementCompleteness(bank.books.engine, accounts)
+    last = Period(PeriodKind.DAY, day(28))
+    wanted = pb.ListBreaksRequest(
+        kind=messages.BREAK_KIND_STATEMENT_GAP, state=messages.BREAK_STATE_EXPECTED
+    )
+    [gap] = (await bank.breaks.ListBreaks(wanted)).breaks
+    deciding = Deciding(bank.books.matcher, bank.books.clock)
+    for client, is_accepted in (("ann", False), ("bob", True)):
+        assert await complete.behind(last, ["main"]) is not None
+        async with bank.books.engine.begin() as connection:
+            agreed = await deciding.accept(connection, gap.break_id, client, "the bank has none")
+        assert agreed is is_accepted
+    assert await complete.behind(last, ["main"]) is None
+    await watch.round()
+    assert "STATEMENT_GAP" not in await kinds(bank)
 
 
 async def test_a_false_balance_is_an_alarm_until_a_good_statement_comes(

@@ -194,7 +194,8 @@ FROM (
 GROUP BY d.cohort_month, d.corridor, d.currency, d.month;
 
 -- From what was charged to what is at the bank, payout by payout of the platform. Content is known of automatic
--- payouts, and empty of others; what the bank has of a payout is what is matched with its statements.
+-- payouts, and empty of others; what the bank has of a payout is what is matched in the leg
+-- BANKED, with lines of its statements and with adjustments.
 CREATE OR REPLACE VIEW payout_bridge AS
 SELECT
     p.payout_id,
