@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from tests.backups import Backup
-from tests.chaos.cluster import SERVICES
+from tests.chaos.cluster import SERVICES, Cluster
 from tests.chaos.healing import Time
 from tests.chaos.plan import Plan, Restore
 from tests.chaos.progress import Progress
@@ -33,7 +33,7 @@ class Operators:
     on for a while with what they know have noticed.
     """
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time[Cluster]) -> None:
         self.commands: Counter[str] = Counter()
         self.restored: Counter[str] = Counter()
         self.lost_until: datetime | None = None

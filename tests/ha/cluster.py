@@ -1,0 +1,184 @@
+"""Three nodes as one database and one broker: who is the primary, and what operators do with it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import psycopg
+
+from sandbox.database_copies import create_database
+from sandbox.polling import poll
+from tests.ha.guardian import guarded_folder
+from tests.ha.network import Network
+from tests.ha.node import PASSWORD, SUPERUSER, Node, Plan, Ports
+
+NODES = 3
+START_SECONDS = 120.0
+LOOK_SECONDS = 0.1
+# What takes as long as a node's death does; then all but it are asked.
+ANSWER_SECONDS = 2.0
+STREAMING = {"streaming", "running"}
+
+
+class Cluster:
+    """The nodes by their number from 1."""
+
+    def __init__(self, nodes: Sequence[Node], session: aiohttp.ClientSession) -> None:
+        self.nodes = {node.number: node for node in nodes}
+        self._session = session
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        network: Network,
+        logs: Path,
+        *,
+        etcd: Sequence[int] = (1, 2, 3),
+        nats: Sequence[int] = (1, 2, 3),
+    ) -> AsyncIterator[Self]:
+        """All nodes; a primary is chosen and the others follow it when this returns."""
+        plan = Plan(network, {number: Ports() for number in range(1, NODES + 1)}, etcd, nats)
+        with guarded_folder() as folder:
+            nodes = [Node(n, plan, folder / f"node{n}", logs) for n in plan.ports]
+            async with aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+            ) as session:
+                cluster = cls(nodes, session)
+                try:
+                    for node in nodes:
+                        node.start()
+                    await cluster.whole()
+                    yield cluster
+                finally:
+                    for node in nodes:
+                        node.kill()
+
+    @property
+    def nats_urls(self) -> str:
+        """As the gateway's setting wants them."""
+        with_nats = [node for node in self.nodes.values() if hasattr(node, "nats")]
+        return ",".join(f"nats://{node.address}:{node.ports.nats}" for node in with_nats)
+
+    async def create_database(self, name: str) -> str:
+        """Makes a database; the URL that names all nodes."""
+        primary = await self.primary()
+        async with await psycopg.AsyncConnection.connect(
+            primary.conninfo, autocommit=True
+        ) as connection:
+            await connection.execute(create_database(name))
+        hosts = ",".join(node.address for node in self.nodes.values())
+        ports = ",".join(str(node.ports.postgres) for node in self.nodes.values())
+        return (
+            f"postgresql://{SUPERUSER}:{PASSWORD}@/{name}?host={hosts}&port={ports}"
+            "&target_session_attrs=read-write"
+        )
+
+    async def primary(self) -> Node:
+        """The node that Patroni calls the leader. Raises `TimeoutError`."""
+        members = await poll(self._members, _leaders, START_SECONDS)
+        return next(self.nodes[_number(one)] for one in members if one["role"] == "leader")
+
+    async def synchronous_standby(self) -> Node:
+        """The node that commits wait for. Raises `TimeoutError`."""
+
+        def synchronous(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [one for one in members if one["role"] == "sync_standby"]
+
+        members = await poll(self._members, lambda found: bool(synchronous(found)), START_SECONDS)
+        return self.nodes[_number(synchronous(members)[0])]
+
+    async def whole(self, *, synchronous: bool = True) -> None:
+        """Waits until there is a primary, the others follow it, and commits wait for one of them.
+        Raises `TimeoutError`."""
+
+        def is_whole(members: list[dict[str, Any]]) -> bool:
+            roles = [one["role"] for one in members]
+            return (
+                len(members) == len(self.nodes)
+                and all(one["state"] in STREAMING for one in members)
+                and _leaders(members)
+                and (not synchronous or "sync_standby" in roles)
+            )
+
+        await poll(self._members, is_whole, START_SECONDS, interval_seconds=LOOK_SECONDS)
+
+    async def promotion(self, old: Node) -> float:
+        """Waits until another node than the old primary takes writes; the moment, monotonic."""
+        others = [node for node in self.nodes.values() if node is not old]
+        looking = [asyncio.create_task(_until_promoted(node)) for node in others]
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await asyncio.wait(looking, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for look in looking:
+                look.cancel()
+            await asyncio.gather(*looking, return_exceptions=True)
+        return time.monotonic()
+
+    async def configure(self, **settings: Any) -> None:
+        """Changes Patroni's settings of the whole cluster, as `patronictl edit-config` does."""
+        primary = await self.primary()
+        async with self._session.patch(f"{primary.patroni_url}/config", json=settings) as answer:
+            answer.raise_for_status()
+
+    async def setting_is(self, name: str, value: str) -> None:
+        """Waits until every server that follows has a setting. Raises `TimeoutError`."""
+        primary = await self.primary()
+        for node in self.nodes.values():
+            if node is not primary:
+                await poll(partial(_setting, node, name), lambda found: found == value)
+
+    async def switch_over(self) -> None:
+        """Has another node be the primary, as `patronictl switchover` does."""
+        primary, standby = await self.primary(), await self.synchronous_standby()
+        asked = {"leader": primary.name, "candidate": standby.name}
+        timeout = aiohttp.ClientTimeout(total=START_SECONDS)
+        async with self._session.post(
+            f"{primary.patroni_url}/switchover", json=asked, timeout=timeout
+        ) as answer:
+            answer.raise_for_status()
+
+    async def _members(self) -> list[dict[str, Any]]:
+        """As the first node shows them that answers."""
+        for node in self.nodes.values():
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with self._session.get(f"{node.patroni_url}/cluster") as answer:
+                    shown: dict[str, Any] = await answer.json()
+                    return list(shown["members"])
+        return []
+
+
+def _leaders(members: list[dict[str, Any]]) -> bool:
+    return any(one["role"] == "leader" and one["state"] == "running" for one in members)
+
+
+def _number(member: dict[str, Any]) -> int:
+    return int(member["name"].removeprefix("node"))
+
+
+async def _setting(node: Node, name: str) -> str:
+    async with await psycopg.AsyncConnection.connect(node.conninfo) as connection:
+        row = await (await connection.execute("SELECT current_setting(%s)", [name])).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def _until_promoted(node: Node) -> None:
+    while True:  # Bounded by who waits.
+        with contextlib.suppress(psycopg.OperationalError):
+            async with await psycopg.AsyncConnection.connect(
+                node.conninfo, autocommit=True
+            ) as connection:
+                while True:
+                    looked = await connection.execute("SELECT pg_is_in_recovery()")
+                    if await looked.fetchone() == (False,):
+                        return
+                    await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,150 @@
+"""A run: the cluster, the services, the callers, and one event after the other."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runtime.tasks import cancel
+from tests.chaos.children import Nursery
+from tests.chaos.twin import ChaosTwin
+from tests.chaos.verdict import Violation
+from tests.ha.cluster import Cluster
+from tests.ha.engine import Engine
+from tests.ha.events import Event, Scene
+from tests.ha.judging import Toll, toll, verdict
+from tests.ha.load import CALLERS, Load
+from tests.ha.network import open_network
+from tests.ha.webhooks import Webhooks
+
+NODES = 3
+# How many answers of each service show that all goes well, before an event and after it.
+WARM = {"ledger": 200, "gateway": 20, "compliance": 10}
+# How many answers show that all goes well again.
+EVENT_SECONDS = 300.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an event did: times in seconds. `gaps` are by service, and for `webhooks`."""
+
+    event: Event
+    promoted: float | None
+    gaps: dict[str, float]
+    failed: int
+    refused_webhooks: int
+    toll: Toll
+    causes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run; `skipped` are events that this machine does not allow."""
+
+    outcomes: tuple[Outcome, ...]
+    skipped: tuple[Event, ...]
+    violations: tuple[Violation, ...]
+    payments: int
+    transactions: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that runs."""
+
+    scene: Scene
+    load: Load
+    twin: ChaosTwin
+
+
+@asynccontextmanager
+async def opened(logs: Path, say: Say, **settings: str) -> AsyncIterator[Stage]:
+    """Cluster, services and callers, who do not call yet; all of it ends with the block."""
+    network = open_network(NODES)
+    began = time.monotonic()
+    try:
+        async with (
+            Nursery.open(logs / "nursery.log") as nursery,
+            Cluster.start(network, logs) as cluster,
+        ):
+            say(f"three nodes after {time.monotonic() - began:.0f} s")
+            settings |= {
+                "GATEWAY_WEBHOOK_BUFFER": "nats",
+                "GATEWAY_WEBHOOK_NATS_URLS": cluster.nats_urls,
+                "GATEWAY_WEBHOOK_NATS_REPLICAS": str(NODES),
+            }
+            async with (
+                Engine.start(nursery, cluster, logs, settings) as engine,
+                ChaosTwin.open(engine.twin_url) as twin,
+                Load.open(engine, twin) as load,
+            ):
+                say(f"two replicas of each service after {time.monotonic() - began:.0f} s")
+                yield Stage(Scene(network, cluster, engine), load, twin)
+    finally:
+        network.close()
+
+
+async def play(events: Sequence[Event], logs: Path, say: Say) -> Report:
+    """All events in their order on one cluster, and then the verdict."""
+    async with opened(logs, say) as stage:
+        scene, load, twin = stage.scene, stage.load, stage.twin
+        possible = [one for one in events if scene.network.can_cut or not one.needs_cut]
+        outcomes = []
+        for event in possible:
+            outcomes.append(await one_event(event, stage))
+            say(line(outcomes[-1]))
+        violations = await verdict(scene.engine, load, twin)
+        return Report(
+            tuple(outcomes),
+            tuple(one for one in events if one not in possible),
+            tuple(violations),
+            len(load.records["gateway"].answered),
+            len(load.records["ledger"].answered),
+        )
+
+
+async def one_event(event: Event, stage: Stage) -> Outcome:
+    """One event under load, from when all goes well until it does so again."""
+    scene, load, twin = stage.scene, stage.load, stage.twin
+    webhooks = Webhooks(twin)
+    async with asyncio.timeout(EVENT_SECONDS), load.running():
+        await _goes_well(load)
+        watching = asyncio.create_task(webhooks.watch()) if event.webhooks else None
+        failed, causes = load.failed, load.causes()
+        began = time.monotonic()
+        try:
+            promoted = await event.happen(scene)
+            await _goes_well(load)
+        finally:
+            if watching is not None:
+                await cancel(watching)
+        ended = time.monotonic()
+    gaps = {name: load.records[name].longest_gap(began, ended) for name in CALLERS}
+    if event.webhooks:
+        gaps["webhooks"] = webhooks.longest_gap(began, ended)
+    return Outcome(
+        event,
+        promoted,
+        gaps,
+        load.failed - failed,
+        webhooks.refused,
+        await toll(scene.engine, load, twin),
+        dict(load.causes() - causes),
+    )
+
+
+def line(outcome: Outcome) -> str:
+    """What an event did, in a line."""
+    gaps = ", ".join(f"{name} {gap:.1f}" for name, gap in outcome.gaps.items())
+    promoted = "–" if outcome.promoted is None else f"{outcome.promoted:.1f} s"
+    return (
+        f"{outcome.event.what}: P {promoted}; longest gaps {gaps} s; {outcome.failed} calls failed"
+        f" {outcome.causes}; {outcome.toll.lost} lost, {outcome.toll.doubled} doubled"
+    )
+
+
+async def _goes_well(load: Load) -> None:
+    await asyncio.gather(*(load.records[service].more(count) for service, count in WARM.items()))
