@@ -23,7 +23,14 @@ START_SECONDS = 120.0
 LOOK_SECONDS = 0.1
 # What takes as long as a node's death does; then all but it are asked.
 ANSWER_SECONDS = 2.0
-STREAMING = {"streaming", "running"}
+# What a member says of itself when it does what its role says.
+WELL = {"leader": "running", "sync_standby": "streaming", "replica": "streaming"}
+
+FOLLOWERS = """
+    SELECT count(*) FILTER (WHERE state = 'streaming'),
+        count(*) FILTER (WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum'))
+    FROM pg_stat_replication HAVING NOT pg_is_in_recovery()
+"""
 
 
 class Cluster:
@@ -40,8 +47,8 @@ class Cluster:
         network: Network,
         logs: Path,
         *,
-        etcd: Sequence[int] = (1, 2, 3),
-        nats: Sequence[int] = (1, 2, 3),
+        etcd: Sequence[int],
+        nats: Sequence[int],
     ) -> AsyncIterator[Self]:
         """All nodes; a primary is chosen and the others follow it when this returns."""
         plan = Plan(network, {number: Ports() for number in range(1, NODES + 1)}, etcd, nats)
@@ -94,20 +101,29 @@ class Cluster:
         members = await poll(self._members, lambda found: bool(synchronous(found)), START_SECONDS)
         return self.nodes[_number(synchronous(members)[0])]
 
-    async def whole(self, *, synchronous: bool = True) -> None:
+    async def whole(self) -> None:
         """Waits until there is a primary, the others follow it, and commits wait for one of them.
         Raises `TimeoutError`."""
+        followed = (len(self.nodes) - 1, 1)
+        await poll(self._followers, lambda found: found == followed, START_SECONDS)
+        # Patroni's own view is the older one.
+        await poll(self._members, self._is_whole, START_SECONDS)
 
-        def is_whole(members: list[dict[str, Any]]) -> bool:
-            roles = [one["role"] for one in members]
-            return (
-                len(members) == len(self.nodes)
-                and all(one["state"] in STREAMING for one in members)
-                and _leaders(members)
-                and (not synchronous or "sync_standby" in roles)
-            )
+    def _is_whole(self, members: list[dict[str, Any]]) -> bool:
+        return len(members) == len(self.nodes) and all(
+            one["state"] == WELL.get(one["role"]) for one in members
+        )
 
-        await poll(self._members, is_whole, START_SECONDS, interval_seconds=LOOK_SECONDS)
+    async def _followers(self) -> tuple[int, int]:
+        """How many servers the primary sends its log to, and how many of them commits wait for;
+        none while there is no primary."""
+        for node in self.nodes.values():
+            with contextlib.suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(node.conninfo) as connection:
+                    looked = await (await connection.execute(FOLLOWERS)).fetchone()
+                    if looked is not None:
+                        return looked[0], looked[1]
+        return 0, 0
 
     async def promotion(self, old: Node) -> float:
         """Waits until another node than the old primary takes writes; the moment, monotonic."""

@@ -72,10 +72,12 @@ class Engine:
             for name in SERVICES:
                 engine.databases[name] = await cluster.create_database(name)
             await engine._start_twin()
+            buffer = _buffer(cluster) if cluster.nats_urls else {}
             # The first replica makes the tables that the second finds.
             for number in REPLICAS:
                 for name in SERVICES:
-                    engine._supervise(name, number, engine._environment(number) | dict(settings))
+                    environment = engine._environment(number) | buffer | dict(settings)
+                    engine._supervise(name, number, environment)
                 await engine.serving()
             yield engine
         finally:
@@ -164,3 +166,12 @@ class Engine:
             "api_base": self.twin_url,
             "webhook_secrets": [account.webhook_secret],
         }
+
+
+def _buffer(cluster: Cluster) -> dict[str, str]:
+    """Webhooks wait in a stream of which every server has a copy."""
+    return {
+        "GATEWAY_WEBHOOK_BUFFER": "nats",
+        "GATEWAY_WEBHOOK_NATS_URLS": cluster.nats_urls,
+        "GATEWAY_WEBHOOK_NATS_REPLICAS": str(len(cluster.nodes)),
+    }

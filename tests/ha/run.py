@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from runtime.tasks import cancel
 from tests.chaos.children import Nursery
 from tests.chaos.twin import ChaosTwin
 from tests.chaos.verdict import Violation
-from tests.ha.cluster import Cluster
+from tests.ha.cluster import NODES, Cluster
 from tests.ha.engine import Engine
 from tests.ha.events import Event, Scene
 from tests.ha.judging import Toll, toll, verdict
@@ -19,12 +20,23 @@ from tests.ha.load import CALLERS, Load
 from tests.ha.network import open_network
 from tests.ha.webhooks import Webhooks
 
-NODES = 3
 # How many answers of each service show that all goes well, before an event and after it.
 WARM = {"ledger": 200, "gateway": 20, "compliance": 10}
 # How many answers show that all goes well again.
 EVENT_SECONDS = 300.0
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which nodes have a member of etcd and a NATS server; without any, webhooks go to the
+    database."""
+
+    etcd: Sequence[int]
+    nats: Sequence[int]
+
+
+EVERYWHERE = Parts(range(1, NODES + 1), range(1, NODES + 1))
 
 
 @dataclass(frozen=True)
@@ -61,21 +73,19 @@ class Stage:
 
 
 @asynccontextmanager
-async def opened(logs: Path, say: Say, **settings: str) -> AsyncIterator[Stage]:
-    """Cluster, services and callers, who do not call yet; all of it ends with the block."""
+async def opened(
+    logs: Path, say: Say, parts: Parts, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Stage]:
+    """Cluster, services and callers, who do not call yet; all of it ends with the block. The
+    settings of services come on top of what is usual."""
     network = open_network(NODES)
     began = time.monotonic()
     try:
         async with (
             Nursery.open(logs / "nursery.log") as nursery,
-            Cluster.start(network, logs) as cluster,
+            Cluster.start(network, logs, etcd=parts.etcd, nats=parts.nats) as cluster,
         ):
             say(f"three nodes after {time.monotonic() - began:.0f} s")
-            settings |= {
-                "GATEWAY_WEBHOOK_BUFFER": "nats",
-                "GATEWAY_WEBHOOK_NATS_URLS": cluster.nats_urls,
-                "GATEWAY_WEBHOOK_NATS_REPLICAS": str(NODES),
-            }
             async with (
                 Engine.start(nursery, cluster, logs, settings) as engine,
                 ChaosTwin.open(engine.twin_url) as twin,
@@ -87,9 +97,9 @@ async def opened(logs: Path, say: Say, **settings: str) -> AsyncIterator[Stage]:
         network.close()
 
 
-async def play(events: Sequence[Event], logs: Path, say: Say) -> Report:
+async def play(events: Sequence[Event], logs: Path, say: Say, parts: Parts = EVERYWHERE) -> Report:
     """All events in their order on one cluster, and then the verdict."""
-    async with opened(logs, say) as stage:
+    async with opened(logs, say, parts) as stage:
         scene, load, twin = stage.scene, stage.load, stage.twin
         possible = [one for one in events if scene.network.can_cut or not one.needs_cut]
         outcomes = []

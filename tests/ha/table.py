@@ -11,6 +11,7 @@ from tests.ha.events import Event
 from tests.ha.run import Outcome, Report
 
 SHOWN_VIOLATIONS = 20
+WIDTH = 160
 WEBHOOKS = "webhooks"
 # What the limit is about; compliance is asked for within a payment.
 BOUND = ("ledger", "gateway", "compliance")
@@ -70,7 +71,8 @@ def tell(reports: Sequence[Report]) -> None:
         table.add_column(heading, justify="left" if heading == "Event" else "right")
     for heading in ("Failed", "Lost", "Doubled", ""):
         table.add_column(heading, justify="right")
-    console = Console()
+    # Wide enough for all of it, wherever it goes.
+    console = Console(width=WIDTH)
     for row in rows(reports):
         times = [row.gaps.get(name) for name in (*BOUND, WEBHOOKS)]
         table.add_row(
