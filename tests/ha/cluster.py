@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,11 +13,11 @@ from typing import Any, Self
 import aiohttp
 import psycopg
 
-from sandbox.database_copies import create_database
+from sandbox.credentials import make_credentials
 from sandbox.polling import poll
 from tests.ha.guardian import guarded_folder
 from tests.ha.network import Network
-from tests.ha.node import PASSWORD, SUPERUSER, Node, Plan, Ports
+from tests.ha.node import Node, Plan, Ports
 
 NODES = 3
 START_SECONDS = 120.0
@@ -36,7 +37,10 @@ FOLLOWERS = """
 class Cluster:
     """The nodes by their number from 1."""
 
-    def __init__(self, nodes: Sequence[Node], session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], session: aiohttp.ClientSession, credentials: Path
+    ) -> None:
+        self._credentials = credentials
         self.nodes = {node.number: node for node in nodes}
         self._session = session
 
@@ -51,13 +55,18 @@ class Cluster:
         nats: Sequence[int],
     ) -> AsyncIterator[Self]:
         """All nodes; a primary is chosen and the others follow it when this returns."""
-        plan = Plan(network, {number: Ports() for number in range(1, NODES + 1)}, etcd, nats)
+        ports = {number: Ports() for number in range(1, NODES + 1)}
+        hosts = ",".join(f"{network.address(n)}:{ports[n].postgres}" for n in ports)
         with guarded_folder() as folder:
-            nodes = [Node(n, plan, folder / f"node{n}", logs) for n in plan.ports]
+            credentials = folder / "credentials"
+            credentials.mkdir()
+            make_credentials(credentials, datetime.now(UTC), hosts)
+            plan = Plan(network, ports, etcd, nats, credentials)
+            nodes = [Node(number, plan, folder / f"node{number}", logs) for number in ports]
             async with aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)
             ) as session:
-                cluster = cls(nodes, session)
+                cluster = cls(nodes, session, credentials)
                 try:
                     for node in nodes:
                         node.start()
@@ -73,19 +82,17 @@ class Cluster:
         with_nats = [node for node in self.nodes.values() if hasattr(node, "nats")]
         return ",".join(f"nats://{node.address}:{node.ports.nats}" for node in with_nats)
 
-    async def create_database(self, name: str) -> str:
-        """Makes a database; the URL that names all nodes."""
-        primary = await self.primary()
-        async with await psycopg.AsyncConnection.connect(
-            primary.conninfo, autocommit=True
-        ) as connection:
-            await connection.execute(create_database(name))
-        hosts = ",".join(node.address for node in self.nodes.values())
-        ports = ",".join(str(node.ports.postgres) for node in self.nodes.values())
-        return (
-            f"postgresql://{SUPERUSER}:{PASSWORD}@/{name}?host={hosts}&port={ports}"
-            "&target_session_attrs=read-write"
-        )
+    def settings(self, service: str) -> dict[str, str]:
+        """Where a service has its database, as its login and as the owner."""
+        return {
+            f"{service.upper()}_{name.upper()}_FILE": str(self._credentials / service / name)
+            for name in ("database_url", "owner_database_url")
+        }
+
+    def owner_url(self, service: str) -> str:
+        """A service's database on whichever node takes writes, as its owner."""
+        url = (self._credentials / service / "owner_database_url").read_text().strip()
+        return f"{url}?target_session_attrs=read-write"
 
     async def primary(self) -> Node:
         """The node that Patroni calls the leader. Raises `TimeoutError`."""

@@ -70,13 +70,15 @@ class Engine:
         engine = cls(nursery, logs)
         try:
             for name in SERVICES:
-                engine.databases[name] = await cluster.create_database(name)
+                engine.databases[name] = cluster.owner_url(name)
             await engine._start_twin()
-            buffer = _buffer(cluster) if cluster.nats_urls else {}
+            common = _buffer(cluster) if cluster.nats_urls else {}
+            for name in SERVICES:
+                common |= cluster.settings(name)
             # The first replica makes the tables that the second finds.
             for number in REPLICAS:
                 for name in SERVICES:
-                    environment = engine._environment(number) | buffer | dict(settings)
+                    environment = engine._environment(number) | common | dict(settings)
                     engine._supervise(name, number, environment)
                 await engine.serving()
             yield engine
@@ -149,7 +151,6 @@ class Engine:
             **GATEWAY,
             **listening,
             "ENV": "sandbox",
-            **{f"{name.upper()}_DATABASE_URL": url for name, url in self.databases.items()},
             # As in production, where it is the default.
             "LEDGER_REQUIRE_SYNCHRONOUS": "1",
             "GATEWAY_REQUIRE_SYNCHRONOUS": "1",

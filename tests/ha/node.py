@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sandbox.addresses import free_port
+from sandbox.credentials import POSTGRES, SUPERUSER
 from sandbox.postgres_wheel import binaries, server_account
 from sandbox.processes import PROJECT
 from tests.ha.guardian import postmaster
@@ -25,9 +26,8 @@ from tests.ha.programs import (
     tree_of,
 )
 
+PATH = f"{binaries()}:{os.environ['PATH']}"
 SETTINGS = PROJECT / "deploy" / "patroni" / "patroni.yml"
-PASSWORD = "of-this-machine-alone"
-SUPERUSER = "postgres"
 # A machine that everything runs on is no quorum over a network: elections are not to come of load.
 ETCD_HEARTBEAT_MS, ETCD_ELECTION_MS = 200, 2_000
 JETSTREAM_CLUSTER = "payments"
@@ -53,6 +53,12 @@ class Plan:
     ports: Mapping[int, Ports]
     etcd: Sequence[int]
     nats: Sequence[int]
+    # A folder of `sandbox.credentials`.
+    credentials: Path
+
+    def password(self, login: str) -> str:
+        """That of one of the servers' logins."""
+        return (self.credentials / POSTGRES / login).read_text().strip()
 
     def peers(self, port: str, nodes: Sequence[int]) -> list[str]:
         """`host:port` of a part at some nodes, as nodes reach each other."""
@@ -70,6 +76,7 @@ class Node:
         self.name = f"node{number}"
         self.address = plan.network.address(number)
         self.ports = plan.ports[number]
+        self._password = plan.password(SUPERUSER)
         self.data = folder / "data"
         self._frozen: list[int] = []
         folder.mkdir(mode=0o711)
@@ -95,8 +102,8 @@ class Node:
     def conninfo(self) -> str:
         """Of the maintenance database, as the superuser."""
         return (
-            f"host={self.address} port={self.ports.postgres} user={SUPERUSER} password={PASSWORD}"
-            " dbname=postgres connect_timeout=2"
+            f"host={self.address} port={self.ports.postgres} dbname=postgres connect_timeout=2"
+            f" user={SUPERUSER} password={self._password}"
         )
 
     @property
@@ -168,9 +175,10 @@ def _settings(number: int, plan: Plan, folder: Path) -> dict[str, Any]:
     ports, peer = plan.ports[number], plan.network.peer_address(number)
     postgres = settings["postgresql"]
     for login in postgres["authentication"].values():
-        login["password"] = PASSWORD
-    local = postgres["pg_hba"][0].split()
-    assert local[0] == "local", "the first line is about Unix sockets"
+        login["password"] = plan.password(login["username"])
+    # With the programs of the wheel, and the passwords of this run.
+    making = f"env CREDENTIALS_DIRECTORY={plan.credentials / POSTGRES} PATH={PATH} bash"
+    settings["bootstrap"]["post_bootstrap"] = f"{making} {SETTINGS.parent / 'post_bootstrap.sh'}"
     everywhere = "0.0.0.0" if plan.network.can_cut else peer
     return settings | {
         "name": f"node{number}",
