@@ -24,3 +24,6 @@ class RunningEngine(Protocol):
 
     def channel(self, name: str) -> grpc.aio.Channel:
         """An operator's channel to a process, or to a service that has only one."""
+
+    async def command(self, name: str, command: str) -> int:
+        """Runs a command of a service with its settings; its exit code."""

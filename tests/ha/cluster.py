@@ -111,13 +111,18 @@ class Cluster:
     async def whole(self) -> None:
         """Waits until there is a primary, the others follow it, and commits wait for one of them.
         Raises `TimeoutError`."""
-        followed = (len(self.nodes) - 1, 1)
+        followed = (NODES - 1, 1)
         await poll(self._followers, lambda found: found == followed, START_SECONDS)
         # Patroni's own view is the older one.
         await poll(self._members, self._is_whole, START_SECONDS)
 
+    async def followed_without_waiting(self) -> None:
+        """Waits until the others follow the primary, and it waits for none. Raises
+        `TimeoutError`."""
+        await poll(self._followers, lambda found: found == (NODES - 1, 0), START_SECONDS)
+
     def _is_whole(self, members: list[dict[str, Any]]) -> bool:
-        return len(members) == len(self.nodes) and all(
+        return len(members) == NODES and all(
             one["state"] == WELL.get(one["role"]) for one in members
         )
 

@@ -8,15 +8,24 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from sandbox.polling import poll
+from tests.chaos.restores import NOTICED_AFTER
 from tests.ha.brokers import jetstream_leader
 from tests.ha.cluster import NODES, Cluster
 from tests.ha.engine import Engine
+from tests.ha.load import Load
 from tests.ha.network import Network
 from tests.ha.node import Node
 
 # As PostgreSQL shows it.
 BEHIND = "1500ms"
+BEHIND_SECONDS = 1.5
+REFUSED = "PRIMARY_NOT_SYNCHRONOUS"
+# How many refusals show that all are refused, and for how long it is looked whether they are.
+REFUSALS = 20
+REFUSED_SECONDS = 5.0
 FROZEN_SECONDS = 60.0
 CUT_OFF_SECONDS = 40.0
 ETCD_LOST_SECONDS = 40.0
@@ -32,6 +41,7 @@ class Scene:
     network: Network
     cluster: Cluster
     engine: Engine
+    load: Load
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Event:
     webhooks: bool = False
     refusals: int | None = None
     failures: int | None = None
+    # Of a cluster of its own, whose services do not require a synchronous primary.
+    loses: bool = False
 
     def limit(self, promoted: float | None) -> float | None:
         """The longest gap in seconds, by P; None if there is none."""
@@ -170,6 +182,42 @@ async def _nodes_restarted(scene: Scene) -> float | None:
     return None
 
 
+async def _asynchronous_refused(scene: Scene) -> float | None:
+    """Patroni is told not to wait for a standby, and told otherwise once writes are refused."""
+    record, before = scene.load.records["ledger"], scene.load.causes()
+    await scene.cluster.configure(synchronous_mode=False)
+
+    async def refused() -> int:
+        return (scene.load.causes() - before)[f"ledger {REFUSED}"]
+
+    await poll(refused, lambda count: count >= REFUSALS)
+    answered = len(record.answered)
+    await asyncio.sleep(REFUSED_SECONDS)
+    assert len(record.answered) == answered, "something was acknowledged without a standby"
+    await scene.cluster.configure(synchronous_mode=True)
+    await scene.cluster.whole()
+    return None
+
+
+async def _asynchronous_lost(scene: Scene) -> float:
+    """The last 1.5 seconds are on no other node when the primary is gone."""
+    await scene.cluster.configure(synchronous_mode=False)
+    await scene.cluster.followed_without_waiting()
+    await scene.load.records["ledger"].more(REFUSALS)
+    primary = await scene.cluster.primary()
+    primary.freeze_senders()
+    await asyncio.sleep(BEHIND_SECONDS)
+    began = time.monotonic()
+    scene.load.restores += 1
+    primary.kill()
+    promoted = await scene.cluster.promotion(primary) - began
+    scene.load.lost_until = datetime.now(UTC) + NOTICED_AFTER
+    primary.start()
+    await scene.cluster.configure(synchronous_mode=True)
+    await scene.cluster.whole()
+    return promoted
+
+
 async def _restart(cluster: Cluster, node: Node) -> None:
     node.stop()
     node.start()
@@ -220,6 +268,13 @@ EVENTS = {
             webhooks=True,
         ),
         Event("services-restarted", "services restarted in turn", _services_restarted, failures=0),
+        Event("asynchronous-refused", "asynchronous by order: refused", _asynchronous_refused),
+        Event(
+            "asynchronous-lost",
+            "asynchronous allowed, node lost 1.5 s ahead",
+            _asynchronous_lost,
+            loses=True,
+        ),
         Event("nodes-restarted", "nodes restarted in turn", _nodes_restarted, 0.0, 10.0),
     )
 }

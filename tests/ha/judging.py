@@ -53,6 +53,7 @@ async def verdict(engine: Engine, load: Load, twin: ChaosTwin) -> list[Violation
         restless=(),
         may_use={answer.request_id: CORRIDORS for answer in load.answers},
         restores=load.restores,
+        lost_until=load.lost_until,
     )
     found = judge(evidence)
     if not (await load.books.verify()).intact:

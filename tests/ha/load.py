@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Self
 
 import grpc
@@ -81,6 +82,8 @@ class Load:
         self._goes_on = asyncio.Event()
         # How often something was lost so far, and operators went by the page.
         self.restores = 0
+        # What was done before may be lost.
+        self.lost_until: datetime | None = None
 
     @classmethod
     @asynccontextmanager

@@ -18,6 +18,8 @@ from sandbox.child import child_command
 # Set in the process that runs in the namespace.
 INSIDE_VARIABLE = "HA_IN_NAMESPACE"
 BRIDGE = "peers"
+# Of each node: to the clients, and to the other nodes.
+LINKS = ("client", "peer")
 
 
 class Network(Protocol):
@@ -97,10 +99,12 @@ class Namespaces:
         _ip("link", "set", f"peer{node}", "master", BRIDGE)
 
     def close(self) -> None:
+        # The kernel clears up behind a namespace when it has the time; names are to be free at once.
+        for name in (*(f"{link}{node}" for node in self._holders for link in LINKS), BRIDGE):
+            _ip("link", "delete", name)
         for holder in self._holders.values():
             holder.kill()
             holder.wait()
-        _ip("link", "delete", BRIDGE)
 
     def _connect(self, node: int) -> None:
         inside = str(self._holders[node].pid)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from runtime.tasks import cancel
 from tests.chaos.children import Nursery
+from tests.chaos.restores import OnCall
 from tests.chaos.twin import ChaosTwin
 from tests.chaos.verdict import Violation
 from tests.ha.cluster import NODES, Cluster
@@ -24,6 +25,8 @@ from tests.ha.webhooks import Webhooks
 WARM = {"ledger": 200, "gateway": 20, "compliance": 10}
 # How many answers show that all goes well again.
 EVENT_SECONDS = 300.0
+WITH_STANDBYS: Mapping[str, str] = MappingProxyType({})
+WITHOUT_STANDBYS = {"LEDGER_REQUIRE_SYNCHRONOUS": "0", "GATEWAY_REQUIRE_SYNCHRONOUS": "0"}
 Say = Callable[[str], None]
 
 
@@ -74,7 +77,7 @@ class Stage:
 
 @asynccontextmanager
 async def opened(
-    logs: Path, say: Say, parts: Parts, settings: Mapping[str, str] = MappingProxyType({})
+    logs: Path, say: Say, parts: Parts, settings: Mapping[str, str]
 ) -> AsyncIterator[Stage]:
     """Cluster, services and callers, who do not call yet; all of it ends with the block. The
     settings of services come on top of what is usual."""
@@ -92,21 +95,45 @@ async def opened(
                 Load.open(engine, twin) as load,
             ):
                 say(f"two replicas of each service after {time.monotonic() - began:.0f} s")
-                yield Stage(Scene(network, cluster, engine), load, twin)
+                yield Stage(Scene(network, cluster, engine, load), load, twin)
     finally:
         network.close()
 
 
 async def play(events: Sequence[Event], logs: Path, say: Say, parts: Parts = EVERYWHERE) -> Report:
-    """All events in their order on one cluster, and then the verdict."""
-    async with opened(logs, say, parts) as stage:
+    """All events in their order on one cluster, and then the verdict; those that lose something
+    each on one of its own."""
+    together = [event for event in events if not event.loses]
+    groups = [(together, WITH_STANDBYS)] if together else []
+    groups += [([event], WITHOUT_STANDBYS) for event in events if event.loses]
+    reports = [
+        await _play(group, _folder(logs, number), say, parts, settings)
+        for number, (group, settings) in enumerate(groups)
+    ]
+    return Report(
+        tuple(outcome for one in reports for outcome in one.outcomes),
+        tuple(event for one in reports for event in one.skipped),
+        tuple(violation for one in reports for violation in one.violations),
+        sum(one.payments for one in reports),
+        sum(one.transactions for one in reports),
+    )
+
+
+async def _play(
+    events: Sequence[Event], logs: Path, say: Say, parts: Parts, settings: Mapping[str, str]
+) -> Report:
+    async with opened(logs, say, parts, settings) as stage:
         scene, load, twin = stage.scene, stage.load, stage.twin
         possible = [one for one in events if scene.network.can_cut or not one.needs_cut]
+        on_call = asyncio.create_task(OnCall(scene.engine).watch())
         outcomes = []
-        for event in possible:
-            outcomes.append(await one_event(event, stage))
-            say(line(outcomes[-1]))
-        violations = await verdict(scene.engine, load, twin)
+        try:
+            for event in possible:
+                outcomes.append(await one_event(event, stage))
+                say(line(outcomes[-1]))
+            violations = await verdict(scene.engine, load, twin)
+        finally:
+            await cancel(on_call)
         return Report(
             tuple(outcomes),
             tuple(one for one in events if one not in possible),
@@ -114,6 +141,12 @@ async def play(events: Sequence[Event], logs: Path, say: Say, parts: Parts = EVE
             len(load.records["gateway"].answered),
             len(load.records["ledger"].answered),
         )
+
+
+def _folder(logs: Path, number: int) -> Path:
+    folder = logs / str(number)
+    folder.mkdir()
+    return folder
 
 
 async def one_event(event: Event, stage: Stage) -> Outcome:

@@ -40,7 +40,8 @@ class Row:
             if self.limit is not None and self.gaps[name] > self.limit
         ]
         for what, count, most in (
-            ("lost", self.lost, 0),
+            # It is shown that asynchronous loses: how much is counted.
+            ("lost", self.lost, None if self.event.loses else 0),
             ("doubled", self.doubled, 0),
             ("calls failed", self.failed, self.event.failures),
             ("webhooks refused", self.refused, self.event.refusals),
