@@ -26,11 +26,11 @@ from tests.chaos.twin import ChaosTwin
 from tests.ha.engine import Engine
 from tests.ledger.client import LedgerClient, transfer
 
-CALLERS = {"ledger": 8, "gateway": 2, "compliance": 1}
+CALLERS = {"ledger": 8, "gateway": 4, "compliance": 2}
 CALL_SECONDS = 5.0
 AGAIN_SECONDS = 0.1
 # A caller has to be of use to a measurement, and not to the processors.
-PAUSE_SECONDS = {"ledger": 0.05, "gateway": 0.1, "compliance": 0.2}
+PAUSE_SECONDS = {"ledger": 0.1, "gateway": 0.2, "compliance": 0.2}
 BOOKS = "books"
 
 

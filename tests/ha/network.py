@@ -99,7 +99,7 @@ class Namespaces:
         _ip("link", "set", f"peer{node}", "master", BRIDGE)
 
     def close(self) -> None:
-        # The kernel clears up behind a namespace when it has the time; names are to be free at once.
+        # The kernel clears up behind a namespace when it has time; names are to be free at once.
         for name in (*(f"{link}{node}" for node in self._holders for link in LINKS), BRIDGE):
             _ip("link", "delete", name)
         for holder in self._holders.values():
