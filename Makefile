@@ -61,8 +61,9 @@ chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS
 		$(if $(KILLS),--kills $(KILLS)) $(if $(RESTORES),--restores $(RESTORES))
 
 .PHONY: ha
-ha: env ## Three Patroni nodes, etcd, NATS and two of each service on this machine, and what breaks them; EVENTS=node-lost,cut-off RUNS=3 SEED=7.
-	@$(RUN)python -m tests.ha $(if $(EVENTS),--events $(EVENTS)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+ha: env ## Three Patroni nodes, etcd, NATS and two of each service on this machine, and what breaks them; EVENTS=node-lost,cut-off RUNS=3 SEED=7 PAYMENTS=2000.
+	@$(RUN)python -m tests.ha $(if $(EVENTS),--events $(EVENTS)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PAYMENTS),--payments $(PAYMENTS))
 
 .mutants/synced: requirements-dev.lock pyproject.toml | $(UV)
 	@$(UV) venv --quiet --no-project --clear --python $(PYTHON) .mutants

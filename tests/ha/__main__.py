@@ -1,8 +1,10 @@
 """`make ha`: three nodes and two replicas of each service on this machine, and what breaks them.
 
 python -m tests.ha --events node-lost,cut-off --runs 3
+python -m tests.ha --seed 7 --payments 2000
 """
 
+import argparse
 import asyncio
 import shutil
 import sys
@@ -13,7 +15,7 @@ from sandbox.processes import PROJECT
 from tests.ha.events import EVENTS, Event
 from tests.ha.network import enter_own_namespace
 from tests.ha.programs import MissingProgramError, etcd, patroni
-from tests.ha.run import Report, play
+from tests.ha.run import EVERYWHERE, Drawing, Report, play
 from tests.ha.table import broken, tell
 
 BUILD = PROJECT / "build" / "ha"
@@ -25,6 +27,12 @@ def main() -> None:
     parser.add_argument("--events", type=_events, default=list(EVENTS.values()), metavar="A,B")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=None, help="draws the order of the events")
+    parser.add_argument(
+        "--payments",
+        type=int,
+        default=None,
+        help="events are drawn, again and again, until each run has answered so many",
+    )
     parser.add_argument("--list", action="store_true", help="shows the events and ends")
     asked = parser.parse_args()
     if asked.list:
@@ -36,23 +44,31 @@ def main() -> None:
         print(missing, file=sys.stderr)
         sys.exit(2)
     enter_own_namespace()
-    reports = [asyncio.run(_run(asked.events, number, asked.seed)) for number in range(asked.runs)]
+    reports = [
+        asyncio.run(_run(asked.events, number, asked.seed, asked.payments))
+        for number in range(asked.runs)
+    ]
     tell(reports)
     sys.exit(1 if broken(reports) else 0)
 
 
-async def _run(events: list[Event], number: int, seed: int | None) -> Report:
+async def _run(events: list[Event], number: int, seed: int | None, payments: int | None) -> Report:
     logs = BUILD / str(number)
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     say(f"run {number + 1}, logs in {logs}")
-    ordered = list(events)
+    ordered, random = list(events), Random(f"{seed} {number}")
     if seed is not None:
-        Random(f"{seed} {number}").shuffle(ordered)
-    return await play(ordered, logs, say)
+        random.shuffle(ordered)
+    drawing = None if payments is None else Drawing(random, payments)
+    return await play(ordered, logs, say, EVERYWHERE, drawing)
 
 
 def _events(names: str) -> list[Event]:
+    unknown = [name for name in names.split(",") if name not in EVENTS]
+    if unknown:
+        known = ", ".join(EVENTS)
+        raise argparse.ArgumentTypeError(f"no event is called {unknown[0]!r}; there are {known}")
     return [EVENTS[name] for name in names.split(",")]
 
 

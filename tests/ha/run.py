@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from types import MappingProxyType
 
 from runtime.tasks import cancel
@@ -100,14 +101,28 @@ async def opened(
         network.close()
 
 
-async def play(events: Sequence[Event], logs: Path, say: Say, parts: Parts = EVERYWHERE) -> Report:
+@dataclass(frozen=True)
+class Drawing:
+    """Events go on, drawn at random, until so many payments are answered."""
+
+    random: Random
+    payments: int
+
+
+async def play(
+    events: Sequence[Event],
+    logs: Path,
+    say: Say,
+    parts: Parts = EVERYWHERE,
+    drawing: Drawing | None = None,
+) -> Report:
     """All events in their order on one cluster, and then the verdict; those that lose something
     each on one of its own."""
     together = [event for event in events if not event.loses]
     groups = [(together, WITH_STANDBYS)] if together else []
     groups += [([event], WITHOUT_STANDBYS) for event in events if event.loses]
     reports = [
-        await _play(group, _folder(logs, number), say, parts, settings)
+        await _play(group, _folder(logs, number), say, parts, settings, drawing)
         for number, (group, settings) in enumerate(groups)
     ]
     return Report(
@@ -120,7 +135,12 @@ async def play(events: Sequence[Event], logs: Path, say: Say, parts: Parts = EVE
 
 
 async def _play(
-    events: Sequence[Event], logs: Path, say: Say, parts: Parts, settings: Mapping[str, str]
+    events: Sequence[Event],
+    logs: Path,
+    say: Say,
+    parts: Parts,
+    settings: Mapping[str, str],
+    drawing: Drawing | None,
 ) -> Report:
     async with opened(logs, say, parts, settings) as stage:
         scene, load, twin = stage.scene, stage.load, stage.twin
@@ -128,7 +148,7 @@ async def _play(
         on_call = asyncio.create_task(OnCall(scene.engine).watch())
         outcomes = []
         try:
-            for event in possible:
+            for event in _in_turn(possible, load, drawing):
                 outcomes.append(await one_event(event, stage))
                 say(line(outcomes[-1]))
             violations = await verdict(scene.engine, load, twin)
@@ -141,6 +161,15 @@ async def _play(
             len(load.records["gateway"].answered),
             len(load.records["ledger"].answered),
         )
+
+
+def _in_turn(events: Sequence[Event], load: Load, drawing: Drawing | None) -> Iterator[Event]:
+    """Each once, or until enough payments are answered."""
+    if drawing is None or any(event.loses for event in events):
+        yield from events
+        return
+    while len(load.records["gateway"].answered) < drawing.payments:
+        yield drawing.random.choice(events)
 
 
 def _folder(logs: Path, number: int) -> Path:
