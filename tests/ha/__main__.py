@@ -15,7 +15,7 @@ from sandbox.processes import PROJECT
 from tests.ha.events import EVENTS, Event
 from tests.ha.network import enter_own_namespace
 from tests.ha.programs import MissingProgramError, etcd, patroni
-from tests.ha.run import EVERYWHERE, Drawing, Report, play
+from tests.ha.run import FULL, Drawing, Report, play
 from tests.ha.table import broken, tell
 
 BUILD = PROJECT / "build" / "ha"
@@ -61,7 +61,7 @@ async def _run(events: list[Event], number: int, seed: int | None, payments: int
     if seed is not None:
         random.shuffle(ordered)
     drawing = None if payments is None else Drawing(random, payments)
-    return await play(ordered, logs, say, EVERYWHERE, drawing)
+    return await play(ordered, logs, say, FULL, drawing)
 
 
 def _events(names: str) -> list[Event]:

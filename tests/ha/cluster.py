@@ -50,9 +50,9 @@ class Cluster:
         cls,
         network: Network,
         logs: Path,
-        *,
         etcd: Sequence[int],
         nats: Sequence[int],
+        loop_wait_seconds: int | None = None,
     ) -> AsyncIterator[Self]:
         """All nodes; a primary is chosen and the others follow it when this returns."""
         ports = {number: Ports() for number in range(1, NODES + 1)}
@@ -61,7 +61,7 @@ class Cluster:
             credentials = folder / "credentials"
             credentials.mkdir()
             make_credentials(credentials, datetime.now(UTC), hosts)
-            plan = Plan(network, ports, etcd, nats, credentials)
+            plan = Plan(network, ports, etcd, nats, credentials, loop_wait_seconds)
             nodes = [Node(number, plan, folder / f"node{number}", logs) for number in ports]
             async with aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)

@@ -1,9 +1,9 @@
-"""Two replicas of each service on the cluster, and the Stripe twin."""
+"""Replicas of each service on the cluster, and the Stripe twin."""
 
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,6 @@ from tests.chaos.twin import ChaosTwin
 from tests.ha.cluster import Cluster
 
 SERVICES = ("ledger", "compliance", "gateway")
-REPLICAS = (1, 2)
 # So that a run ends soon after its events: the same rules, by shorter bounds.
 GATEWAY = {
     "GATEWAY_CALL_SECONDS": "8",
@@ -52,10 +51,10 @@ SERVICE_CONFIG = {
 class Engine:
     """`services` and `databases` are by name: processes are called ledger-1, ledger-2, …"""
 
-    def __init__(self, nursery: Nursery, logs: Path) -> None:
+    def __init__(self, nursery: Nursery, logs: Path, replicas: Sequence[int]) -> None:
         self.services: dict[str, Service] = {}
         self.databases: dict[str, str] = {}
-        self._ports = {number: Ports.free() for number in REPLICAS}
+        self._ports = {number: Ports.free() for number in replicas}
         self.twin_url = f"http://{at(self._ports[1].stripe_twin)}"
         self._nursery = nursery
         self._logs = logs
@@ -64,10 +63,15 @@ class Engine:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, nursery: Nursery, cluster: Cluster, logs: Path, settings: Mapping[str, str]
+        cls,
+        nursery: Nursery,
+        cluster: Cluster,
+        logs: Path,
+        settings: Mapping[str, str],
+        replicas: Sequence[int],
     ) -> AsyncIterator[Self]:
         """Everything, serving, on databases that are made. `settings` come on top of all."""
-        engine = cls(nursery, logs)
+        engine = cls(nursery, logs, replicas)
         try:
             for name in SERVICES:
                 engine.databases[name] = cluster.owner_url(name)
@@ -76,7 +80,7 @@ class Engine:
             for name in SERVICES:
                 common |= cluster.settings(name)
             # The first replica makes the tables that the second finds.
-            for number in REPLICAS:
+            for number in replicas:
                 for name in SERVICES:
                     environment = engine._environment(number) | common | dict(settings)
                     engine._supervise(name, number, environment)
@@ -97,7 +101,7 @@ class Engine:
 
     def balanced_channel(self, name: str) -> grpc.aio.Channel:
         """A client's channel to all replicas of a service."""
-        addresses = ",".join(self.services[f"{name}-{number}"].address for number in REPLICAS)
+        addresses = ",".join(self.services[f"{name}-{number}"].address for number in self._ports)
         return grpc.aio.insecure_channel(
             f"ipv4:{addresses}",
             options=[

@@ -42,6 +42,8 @@ class Scene:
     cluster: Cluster
     engine: Engine
     load: Load
+    # Whether an event lasts until all nodes follow again.
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,8 @@ async def _restart(cluster: Cluster, node: Node) -> None:
 
 async def _promoted(scene: Scene, old: Node, began: float) -> float:
     promoted = await scene.cluster.promotion(old) - began
-    await scene.cluster.whole()
+    if scene.whole:
+        await scene.cluster.whole()
     return promoted
 
 

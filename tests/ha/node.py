@@ -55,6 +55,8 @@ class Plan:
     nats: Sequence[int]
     # A folder of `sandbox.credentials`.
     credentials: Path
+    # Patroni's, if it is not as deployed.
+    loop_wait_seconds: int | None = None
 
     def password(self, login: str) -> str:
         """That of one of the servers' logins."""
@@ -176,6 +178,8 @@ def _settings(number: int, plan: Plan, folder: Path) -> dict[str, Any]:
     postgres = settings["postgresql"]
     for login in postgres["authentication"].values():
         login["password"] = plan.password(login["username"])
+    if plan.loop_wait_seconds is not None:
+        settings["bootstrap"]["dcs"]["loop_wait"] = plan.loop_wait_seconds
     # With the programs of the wheel, and the passwords of this run.
     making = f"env CREDENTIALS_DIRECTORY={plan.credentials / POSTGRES} PATH={PATH} bash"
     settings["bootstrap"]["post_bootstrap"] = f"{making} {SETTINGS.parent / 'post_bootstrap.sh'}"

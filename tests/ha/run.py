@@ -23,8 +23,7 @@ from tests.ha.network import open_network
 from tests.ha.webhooks import Webhooks
 
 # How many answers of each service show that all goes well, before an event and after it.
-WARM = {"ledger": 200, "gateway": 20, "compliance": 10}
-# How many answers show that all goes well again.
+WARM = MappingProxyType({"ledger": 200, "gateway": 20, "compliance": 10})
 EVENT_SECONDS = 300.0
 WITH_STANDBYS: Mapping[str, str] = MappingProxyType({})
 WITHOUT_STANDBYS = {"LEDGER_REQUIRE_SYNCHRONOUS": "0", "GATEWAY_REQUIRE_SYNCHRONOUS": "0"}
@@ -32,15 +31,21 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Which nodes have a member of etcd and a NATS server; without any, webhooks go to the
-    database."""
+class Size:
+    """How much runs. `etcd` and `nats` are the nodes that have a member and a server; without any
+    of the latter, webhooks go to the database. `loop_wait_seconds` is Patroni's, if it is not as
+    deployed; `warm` how many answers of each service show that all goes well. Unless `whole`, a run
+    ends when it does so again: no node is waited for, and the chaos test's judge is not asked."""
 
-    etcd: Sequence[int]
-    nats: Sequence[int]
+    etcd: Sequence[int] = tuple(range(1, NODES + 1))
+    nats: Sequence[int] = tuple(range(1, NODES + 1))
+    replicas: Sequence[int] = (1, 2)
+    loop_wait_seconds: int | None = None
+    warm: Mapping[str, int] = field(default_factory=lambda: WARM)
+    whole: bool = True
 
 
-EVERYWHERE = Parts(range(1, NODES + 1), range(1, NODES + 1))
+FULL = Size()
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,12 @@ class Stage:
     scene: Scene
     load: Load
     twin: ChaosTwin
+    warm: Mapping[str, int]
 
 
 @asynccontextmanager
 async def opened(
-    logs: Path, say: Say, parts: Parts, settings: Mapping[str, str]
+    logs: Path, say: Say, size: Size, settings: Mapping[str, str]
 ) -> AsyncIterator[Stage]:
     """Cluster, services and callers, who do not call yet; all of it ends with the block. The
     settings of services come on top of what is usual."""
@@ -87,16 +93,18 @@ async def opened(
     try:
         async with (
             Nursery.open(logs / "nursery.log") as nursery,
-            Cluster.start(network, logs, etcd=parts.etcd, nats=parts.nats) as cluster,
+            Cluster.start(network, logs, size.etcd, size.nats, size.loop_wait_seconds) as cluster,
         ):
             say(f"three nodes after {time.monotonic() - began:.0f} s")
             async with (
-                Engine.start(nursery, cluster, logs, settings) as engine,
+                Engine.start(nursery, cluster, logs, settings, size.replicas) as engine,
                 ChaosTwin.open(engine.twin_url) as twin,
                 Load.open(engine, twin) as load,
             ):
                 say(f"two replicas of each service after {time.monotonic() - began:.0f} s")
-                yield Stage(Scene(network, cluster, engine, load), load, twin)
+                yield Stage(
+                    Scene(network, cluster, engine, load, size.whole), load, twin, size.warm
+                )
     finally:
         network.close()
 
@@ -113,7 +121,7 @@ async def play(
     events: Sequence[Event],
     logs: Path,
     say: Say,
-    parts: Parts = EVERYWHERE,
+    size: Size = FULL,
     drawing: Drawing | None = None,
 ) -> Report:
     """All events in their order on one cluster, and then the verdict; those that lose something
@@ -122,7 +130,7 @@ async def play(
     groups = [(together, WITH_STANDBYS)] if together else []
     groups += [([event], WITHOUT_STANDBYS) for event in events if event.loses]
     reports = [
-        await _play(group, _folder(logs, number), say, parts, settings, drawing)
+        await _play(group, _folder(logs, number), say, size, settings, drawing)
         for number, (group, settings) in enumerate(groups)
     ]
     return Report(
@@ -138,11 +146,11 @@ async def _play(
     events: Sequence[Event],
     logs: Path,
     say: Say,
-    parts: Parts,
+    size: Size,
     settings: Mapping[str, str],
     drawing: Drawing | None,
 ) -> Report:
-    async with opened(logs, say, parts, settings) as stage:
+    async with opened(logs, say, size, settings) as stage:
         scene, load, twin = stage.scene, stage.load, stage.twin
         possible = [one for one in events if scene.network.can_cut or not one.needs_cut]
         on_call = asyncio.create_task(OnCall(scene.engine).watch())
@@ -151,7 +159,7 @@ async def _play(
             for event in _in_turn(possible, load, drawing):
                 outcomes.append(await one_event(event, stage))
                 say(line(outcomes[-1]))
-            violations = await verdict(scene.engine, load, twin)
+            violations = await verdict(scene.engine, load, twin) if size.whole else []
         finally:
             await cancel(on_call)
         return Report(
@@ -183,13 +191,13 @@ async def one_event(event: Event, stage: Stage) -> Outcome:
     scene, load, twin = stage.scene, stage.load, stage.twin
     webhooks = Webhooks(twin)
     async with asyncio.timeout(EVENT_SECONDS), load.running():
-        await _goes_well(load)
+        await _goes_well(load, stage.warm)
         watching = asyncio.create_task(webhooks.watch()) if event.webhooks else None
         failed, causes = load.failed, load.causes()
         began = time.monotonic()
         try:
             promoted = await event.happen(scene)
-            await _goes_well(load)
+            await _goes_well(load, stage.warm)
         finally:
             if watching is not None:
                 await cancel(watching)
@@ -218,5 +226,5 @@ def line(outcome: Outcome) -> str:
     )
 
 
-async def _goes_well(load: Load) -> None:
-    await asyncio.gather(*(load.records[service].more(count) for service, count in WARM.items()))
+async def _goes_well(load: Load, warm: Mapping[str, int]) -> None:
+    await asyncio.gather(*(load.records[service].more(count) for service, count in warm.items()))
