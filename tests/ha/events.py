@@ -221,7 +221,7 @@ async def _asynchronous_lost(scene: Scene) -> float:
 
 
 async def _restart(cluster: Cluster, node: Node) -> None:
-    node.stop()
+    await node.stop()
     node.start()
     await cluster.whole()
 

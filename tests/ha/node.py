@@ -118,10 +118,10 @@ class Node:
         for part in reversed(self._parts):
             part.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Patroni stops PostgreSQL; then the others."""
         for part in self._parts:
-            part.terminate()
+            await part.terminate()
 
     def kill(self) -> None:
         """All of it is gone at once, as when the power is."""

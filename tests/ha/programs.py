@@ -1,5 +1,6 @@
 """The programs of a node: which they are, and how one is started, frozen and killed."""
 
+import asyncio
 import contextlib
 import importlib.util
 import os
@@ -76,11 +77,11 @@ class Program:
         """It and all that it has started, parents first."""
         return tree_of(self.pid) if self._process is not None else []
 
-    def terminate(self) -> None:
-        """SIGTERM; waits for the end."""
+    async def terminate(self) -> None:
+        """SIGTERM; waits for the end, while callers go on."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait()
+            await asyncio.to_thread(self._process.wait)
             self._process = None
 
     def kill(self) -> None:
