@@ -176,7 +176,14 @@ def test_patroni_takes_its_settings(tmp_path: Path) -> None:
         login["password"] = "of-this-test"
     path = tmp_path / "patroni.yml"
     path.write_text(yaml.safe_dump(settings))
-    command = [sys.executable, "-m", "patroni", "--validate-config", "--ignore-listen-port", path]
+    command = [
+        sys.executable,
+        "-m",
+        "patroni",
+        "--validate-config",
+        "--ignore-listen-port",
+        str(path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     # etcd does not run here, nor has every machine a watchdog.
     complaints = [
@@ -278,11 +285,11 @@ def test_the_settings_of_manifests_are_accepted(
     assert all(any(one.startswith(f"{path}/") for path in mounted) for one in inside)
     for variable, value in environment.items():
         if variable.endswith("_ADDRESS") and not value.startswith("0.0.0.0"):
-            host, port = split_address(value)
+            host, called = split_address(value)
             (other,) = [
                 one for one in manifests(host)["Service"] if one["metadata"]["name"] == host
             ]
-            assert port in [known["port"] for known in other["spec"]["ports"]]
+            assert called in [known["port"] for known in other["spec"]["ports"]]
     # As production, with secrets such as it wants.
     make_credentials(tmp_path, datetime.now(UTC), "db-1:5432,db-2:5432")
     folder = tmp_path / name
