@@ -152,9 +152,14 @@ class Cluster:
 
     async def configure(self, **settings: Any) -> None:
         """Changes Patroni's settings of the whole cluster, as `patronictl edit-config` does."""
-        primary = await self.primary()
-        async with self._session.patch(f"{primary.patroni_url}/config", json=settings) as answer:
-            answer.raise_for_status()
+        for node in self.nodes.values():
+            with contextlib.suppress(aiohttp.ClientConnectionError, TimeoutError):
+                async with self._session.patch(
+                    f"{node.patroni_url}/config", json=settings
+                ) as answer:
+                    answer.raise_for_status()
+                    return
+        raise TimeoutError("no node's Patroni answers")
 
     async def setting_is(self, name: str, value: str) -> None:
         """Waits until every server that follows has a setting. Raises `TimeoutError`."""

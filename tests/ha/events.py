@@ -54,7 +54,7 @@ class Event:
     name: str
     what: str
     happen: Callable[[Scene], Awaitable[float | None]]
-    beyond_seconds: float = 0.0
+    beyond_seconds: float | None = None
     longest_seconds: float | None = None
     needs_cut: bool = False
     webhooks: bool = False
@@ -66,7 +66,7 @@ class Event:
     def limit(self, promoted: float | None) -> float | None:
         """The longest gap in seconds, by P; None if there is none."""
         bounds = [] if self.longest_seconds is None else [self.longest_seconds]
-        if promoted is not None:
+        if promoted is not None and self.beyond_seconds is not None:
             bounds.append(promoted + self.beyond_seconds)
         return min(bounds) if bounds else None
 

@@ -55,7 +55,7 @@ def report(*outcomes: Outcome, violations: tuple[Violation, ...] = ()) -> Report
         (outcome("etcd-lost"), outcome("etcd-lost", toll=Toll(lost=0, doubled=1))),
         # It is shown what is lost without a standby; nothing may be done twice for it.
         (
-            outcome("asynchronous-lost", toll=Toll(lost=290, doubled=0)),
+            outcome("asynchronous-lost", 60.0, promoted=20.0, toll=Toll(lost=290, doubled=0)),
             outcome("asynchronous-lost", toll=Toll(lost=0, doubled=1)),
         ),
     ],
