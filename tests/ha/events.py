@@ -278,7 +278,7 @@ EVENTS = {
             _asynchronous_lost,
             loses=True,
         ),
-        Event("nodes-restarted", "nodes restarted in turn", _nodes_restarted, 0.0, 10.0),
+        Event("nodes-restarted", "nodes restarted in turn", _nodes_restarted, 0.0, 15.0),
     )
 }
 assert NODES > 2, "two of three nodes are a majority"
