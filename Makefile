@@ -60,6 +60,11 @@ chaos: env ## Random payments, faults and kills, then the judge; SEED=7 PAYMENTS
 	@$(RUN)python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS)) \
 		$(if $(KILLS),--kills $(KILLS)) $(if $(RESTORES),--restores $(RESTORES))
 
+.PHONY: ha
+ha: env ## Three Patroni nodes, etcd, NATS and two of each service on this machine, and what breaks them; EVENTS=node-lost,cut-off RUNS=3 SEED=7 PAYMENTS=2000.
+	@$(RUN)python -m tests.ha $(if $(EVENTS),--events $(EVENTS)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PAYMENTS),--payments $(PAYMENTS))
+
 .mutants/synced: requirements-dev.lock pyproject.toml | $(UV)
 	@$(UV) venv --quiet --no-project --clear --python $(PYTHON) .mutants
 	@$(UV) pip sync --quiet --require-hashes --python .mutants/bin/python requirements-dev.lock
@@ -86,7 +91,7 @@ protos: env ## Generate the stubs of protos/ into their owners, and the reasons 
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 .PHONY: lock
-lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image with Parquet, warehouse, everything.
+lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image with Parquet, warehouse, Patroni, everything.
 	@$(LOCK) --group pyproject.toml:brokers pyproject.toml -o requirements.lock
 	@$(LOCK) --constraints requirements.lock --extra export --group pyproject.toml:brokers pyproject.toml \
 		-o requirements-export.lock
@@ -94,6 +99,7 @@ lock: | $(UV) ## Resolve pyproject.toml anew into the lock files: image, image w
 		-o requirements-warehouse.lock
 	@$(LOCK) --constraints requirements-export.lock --extra export --extra warehouse --group pyproject.toml:dev pyproject.toml \
 		-o requirements-dev.lock
+	@$(LOCK) --constraints requirements-dev.lock --group pyproject.toml:ha -o requirements-patroni.lock
 
 .PHONY: clean
 clean: ## Remove what the commands above made.

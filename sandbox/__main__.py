@@ -33,6 +33,9 @@ def main() -> None:
         allow_abbrev=False,
     )
     credentials.add_argument("directory", type=Path)
+    credentials.add_argument(
+        "--database-host", default="postgres", help="that of the URLs; several as a:5432,b:5432"
+    )
     arguments = parser.parse_args()
     # Imported only when needed: the image that makes credentials has neither rich nor PostgreSQL.
     match arguments.command:
@@ -53,7 +56,8 @@ def main() -> None:
         case "credentials":
             from sandbox.credentials import make_credentials
 
-            for folder in make_credentials(arguments.directory, datetime.now(UTC)):
+            host = arguments.database_host
+            for folder in make_credentials(arguments.directory, datetime.now(UTC), host):
                 print(folder, file=sys.stderr)
 
 

@@ -30,6 +30,8 @@ from sandbox.certificates import NAMES, CertificateFiles, make_certificates
 SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 AUTHORITY, CLIENTS, POSTGRES, GRAFANA = "authority", "clients", "postgres", "grafana"
 SUPERUSER = "postgres"
+# What the servers of a cluster log in as at each other (deploy/patroni).
+CLUSTER_LOGINS = ("replicator", "rewinder")
 GRAFANA_LOGIN = "admin"
 PASSWORD_BYTES = 24
 SIGNING_SERVICES = ("ledger", "reconciliation")
@@ -41,13 +43,17 @@ SHARED = 0o644
 
 
 def make_credentials(directory: Path, now: datetime, database_host: str = POSTGRES) -> list[Path]:
-    """Makes what is missing or about to expire; the folders of all parts."""
+    """Makes what is missing or about to expire; the folders of all parts.
+
+    `database_host` is as URLs have it, so it may name several, with ports: `a:5432,b:5432`.
+    """
     certificates = make_certificates(directory / AUTHORITY, now)
     for name in NAMES:
         _put(certificates[name], directory / (name if name in SERVICES else CLIENTS))
     passwords = directory / POSTGRES
     passwords.mkdir(exist_ok=True)
-    _kept(passwords / SUPERUSER, _password, SHARED)
+    for login in (SUPERUSER, *CLUSTER_LOGINS):
+        _kept(passwords / login, _password, SHARED)
     (directory / GRAFANA).mkdir(exist_ok=True)
     _kept(directory / GRAFANA / GRAFANA_LOGIN, _password, SHARED)
     for service in SERVICES:

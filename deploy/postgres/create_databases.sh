@@ -3,6 +3,7 @@
 #   <service>_owner    owns the schema and runs the migrations
 #   <service>_login    what the service connects as; may do nothing by itself but see whether standbys follow
 #   <service>_service  the rights of the service, given to it by the migrations
+# ADMINISTERED says which database to connect to for it, if not the local server's.
 # The folder CREDENTIALS_DIRECTORY has a file for each login, named as it is, with its password.
 set -euo pipefail
 
@@ -12,7 +13,7 @@ for service in ledger gateway compliance reconciliation; do
     LOGIN_PASSWORD=$(<"$CREDENTIALS_DIRECTORY/${service}_login")
     export OWNER_PASSWORD LOGIN_PASSWORD
     psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet \
-        --username "$POSTGRES_USER" --dbname postgres \
+        --username "$POSTGRES_USER" --dbname "${ADMINISTERED:-postgres}" \
         --set service="$service" --set owner="${service}_owner" --set login="${service}_login" \
         --set role="${service}_service" <<'SQL'
 \getenv owner_password OWNER_PASSWORD

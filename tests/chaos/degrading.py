@@ -62,7 +62,7 @@ def _point(how: str, share: float, minute: int, of_worst: float) -> Point:
 
 async def degrade(
     trouble: Trouble,
-    time: Time,
+    time: Time[Any],
     progress: Progress,
     until: Callable[[int, timedelta], Awaitable[None]],
 ) -> None:

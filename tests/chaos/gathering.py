@@ -19,7 +19,6 @@ from sandbox.clients import Clients
 from sandbox.polling import poll
 from sandbox.reconciliation import LEDGER, books_difference
 from sandbox.stripe_twin.accounts import ACCOUNTS
-from tests.chaos.cluster import Cluster
 from tests.chaos.customers import state_name
 from tests.chaos.evidence import (
     APPROVED,
@@ -38,6 +37,7 @@ from tests.chaos.healing import stored_events
 from tests.chaos.holds import LEDGER as HOLDS
 from tests.chaos.recorded import first_charges, recorded
 from tests.chaos.reviews import refuses
+from tests.chaos.running import RunningEngine
 from tests.chaos.twin import ChaosTwin
 
 CALL_SECONDS = 60.0
@@ -53,7 +53,7 @@ OPEN = {
 
 
 async def gather(
-    cluster: Cluster,
+    cluster: RunningEngine,
     twin: ChaosTwin,
     *,
     answers: Iterable[Answer],

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 
-from tests.chaos.cluster import Cluster
 from tests.chaos.plan import GATEWAYS
+from tests.chaos.running import RunningEngine
 from tests.chaos.twin import ChaosTwin
 
 # What may still be under way, and how many; each has to come to zero. A review waits for a person,
@@ -54,8 +54,10 @@ MAX_LEAPS = 24
 # Quiet is what was so twice in a row.
 LOOKS = 2
 
+Running = TypeVar("Running", bound=RunningEngine)
 
-async def heal(time: "Time", max_leaps: int = MAX_LEAPS) -> None:
+
+async def heal(time: "Time[Any]", max_leaps: int = MAX_LEAPS) -> None:
     """Ends all troubles, and waits until all is quiet or time was moved on so often."""
     twin, cluster = time.twin, time.cluster
     await twin.set_outage("off")
@@ -70,7 +72,7 @@ async def heal(time: "Time", max_leaps: int = MAX_LEAPS) -> None:
 
 
 async def pass_horizons(
-    time: "Time", horizons: Sequence[timedelta] = HORIZONS, max_leaps: int = MAX_LEAPS
+    time: "Time[Any]", horizons: Sequence[timedelta] = HORIZONS, max_leaps: int = MAX_LEAPS
 ) -> tuple[str, ...]:
     """What Stripe and the engine do by themselves later; what is under way after it, in words."""
     found: tuple[str, ...] = ()
@@ -80,10 +82,10 @@ async def pass_horizons(
     return found
 
 
-class Time:
+class Time(Generic[Running]):
     """The time that all parts share, but for those whose clock is off; it only goes forward."""
 
-    def __init__(self, cluster: Cluster, twin: ChaosTwin) -> None:
+    def __init__(self, cluster: Running, twin: ChaosTwin) -> None:
         self.cluster = cluster
         self.twin = twin
         self._passed = timedelta(0)
@@ -122,7 +124,7 @@ class Time:
             service.control.offset = self._passed + self._off.get(name, timedelta(0))
 
 
-async def let_alarms_pass(time: Time) -> tuple[str, ...]:
+async def let_alarms_pass(time: Time[Any]) -> tuple[str, ...]:
     """Calm minutes, one after the other, until no alarm stands and every corridor is treated as
     usual again; what still is not, in words."""
     async with await psycopg.AsyncConnection.connect(
@@ -153,7 +155,7 @@ async def _last_seen(database: psycopg.AsyncConnection[Any]) -> int:
 
 
 async def _until_quiet(
-    time: Time, max_leaps: int, *, past_reviews: bool = False
+    time: Time[Any], max_leaps: int, *, past_reviews: bool = False
 ) -> tuple[str, ...]:
     # A gateway looks at its start for what nobody has told it.
     await asyncio.gather(*(time.cluster.services[name].restart() for name in GATEWAYS))
@@ -176,7 +178,7 @@ async def _until_quiet(
     return found
 
 
-async def _under_way(time: Time, past_reviews: bool) -> tuple[str, ...]:
+async def _under_way(time: Time[Any], past_reviews: bool) -> tuple[str, ...]:
     cluster, twin = time.cluster, time.twin
     async with await psycopg.AsyncConnection.connect(cluster.databases["gateway"]) as database:
         looked = await database.execute(_UNDER_WAY, {"past_reviews": past_reviews})

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 import psycopg
 
 from tests.backups import Backup
-from tests.chaos.cluster import SERVICES
+from tests.chaos.cluster import SERVICES, Cluster
 from tests.chaos.healing import Time
 from tests.chaos.plan import Plan, Restore
 from tests.chaos.progress import Progress
+from tests.chaos.running import RunningEngine
 
 # What to run, by where its alert shows: DatabaseBehind and LedgerBehind in docs/operations.md.
 ALERTS = {
@@ -25,20 +26,12 @@ LOOK_SECONDS = 0.5
 NOTICED_AFTER = timedelta(minutes=1)
 
 
-class Operators:
-    """Look at the alerts, and run the command that ends one; again if it ends with a failure.
+class OnCall:
+    """Looks at the alerts, and runs the command that ends one; again if it ends with a failure."""
 
-    `restored` counts by service how often its database was put back; each counts from before
-    anybody can see it. `lost_until` is when the gateway's last was, and those who are ahead or go
-    on for a while with what they know have noticed.
-    """
-
-    def __init__(self, time: Time) -> None:
+    def __init__(self, engine: RunningEngine) -> None:
         self.commands: Counter[str] = Counter()
-        self.restored: Counter[str] = Counter()
-        self.lost_until: datetime | None = None
-        self._time = time
-        self._cluster = time.cluster
+        self._engine = engine
         self._ordered: set[str] = set()
 
     async def watch(self) -> None:
@@ -46,14 +39,14 @@ class Operators:
         while True:
             for command in [*self._ordered, *await self._alerts()]:
                 self.commands[command] += 1
-                if await self._cluster.command("gateway", command) == 0:
+                if await self._engine.command("gateway", command) == 0:
                     self._ordered.discard(command)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _alerts(self) -> list[str]:
         # Nothing is to be seen while the database is away.
         with contextlib.suppress(psycopg.OperationalError):
-            url = self._cluster.databases["gateway"]
+            url = self._engine.databases["gateway"]
             async with await psycopg.AsyncConnection.connect(url) as database:
                 return [
                     command
@@ -61,6 +54,22 @@ class Operators:
                     if await (await database.execute(alert)).fetchone()
                 ]
         return []
+
+
+class Operators(OnCall):
+    """Those who put databases back, too.
+
+    `restored` counts by service how often its database was put back; each counts from before
+    anybody can see it. `lost_until` is when the gateway's last was, and those who are ahead or go
+    on for a while with what they know have noticed.
+    """
+
+    def __init__(self, time: Time[Cluster]) -> None:
+        super().__init__(time.cluster)
+        self.restored: Counter[str] = Counter()
+        self.lost_until: datetime | None = None
+        self._time = time
+        self._cluster = time.cluster
 
     async def restore_all(self, plan: Plan, progress: Progress) -> None:
         """All restores of a plan, one after the other, each at its payment."""

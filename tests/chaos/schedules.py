@@ -43,7 +43,7 @@ class Stage:
     customers: Customers
     progress: Progress
     troubles: Troubles
-    time: Time
+    time: Time[Cluster]
 
     async def pay(self, number: int, *steps: Step, **changes: Any) -> None:
         """Plays the client of a payment to its end."""

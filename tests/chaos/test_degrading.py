@@ -80,7 +80,7 @@ async def test_minutes_pass_with_payments_and_then_it_is_over(
     async def until(payment: int, longest: timedelta) -> None:
         waited.append((payment, longest))
 
-    playing: Any = degrade(trouble(), cast("Time", time), Progress(), until)
+    playing: Any = degrade(trouble(), cast("Time[Any]", time), Progress(), until)
     if breaks_after is None:
         await playing
         assert waited == [(payment, timedelta(seconds=10)) for payment in range(16, 47, 6)]
@@ -98,6 +98,6 @@ async def test_no_minute_passes_when_all_payments_are_over(monkeypatch: pytest.M
     async def until(_payment: int, _longest: timedelta) -> None:
         return
 
-    await degrade(trouble(), cast("Time", time), cast("Progress", over), until)
+    await degrade(trouble(), cast("Time[Any]", time), cast("Progress", over), until)
     assert time.steps == []
     assert time.twin.cleared == ["backup"]

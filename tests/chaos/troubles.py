@@ -18,7 +18,7 @@ from runtime.errors import from_rpc_error
 from sandbox.stripe_twin.accounts import BACKUP_ACCOUNT, DEFAULT_ACCOUNT
 from sandbox.stripe_twin.webhooks import sign
 from sandbox.twin_admin import TwinAdminError
-from tests.chaos.cluster import STRANGER
+from tests.chaos.cluster import STRANGER, Cluster
 from tests.chaos.degrading import degrade
 from tests.chaos.healing import Time
 from tests.chaos.holds import place
@@ -46,7 +46,7 @@ class Troubles:
     of a certificate without rights that were looked at, `turned_away` is how many were not; `held`
     is how many holds were placed to fall due together."""
 
-    def __init__(self, time: Time, plan: Plan, progress: Progress) -> None:
+    def __init__(self, time: Time[Cluster], plan: Plan, progress: Progress) -> None:
         self.counts: Counter[str] = Counter()
         self.accepted_forgeries: list[str] = []
         self.let_in: list[str] = []

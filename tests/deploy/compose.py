@@ -10,6 +10,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 COMPOSE_FILE = PROJECT / "docker-compose.yml"
+HA_COMPOSE_FILE = PROJECT / "docker-compose.ha.yml"
 # Where each service has its credentials mounted, and where the image has the project.
 CREDENTIALS = "/credentials"
 IMAGE_PROJECT = "/app/"
@@ -53,6 +54,6 @@ class Compose:
 
 
 @cache
-def read_compose() -> Compose:
-    text = COMPOSE_FILE.read_text()
+def read_compose(file: Path = COMPOSE_FILE) -> Compose:
+    text = file.read_text()
     return Compose(written=yaml.safe_load(text), filled=yaml.safe_load(_VARIABLE.sub(r"\2", text)))

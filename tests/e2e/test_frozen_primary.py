@@ -1,4 +1,4 @@
-"""All three services on a primary that freezes and a standby that takes over."""
+"""All services on a primary that freezes and a standby that takes over."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from sandbox.twin_admin import TwinAdmin
 from tests.ledger.client import LedgerClient, transfer
 from tests.standbys import Pair, pair
 
-SERVICES = ("ledger", "gateway", "compliance")
+SERVICES = ("ledger", "gateway", "compliance", "reconciliation")
 # Within which health says so, from the freezing and from the promotion on.
 NOTICED_SECONDS = 5.0
 BACK_SECONDS = 5.0

@@ -11,7 +11,7 @@ from runtime.production import SslMode, database_problems, weakness
 from runtime.sealing import keys_of
 from runtime.signed_notes import SignerKey
 from sandbox.certificates import LIFETIME, NAMES, RENEW_BEFORE
-from sandbox.credentials import SERVICES, make_credentials
+from sandbox.credentials import CLUSTER_LOGINS, SERVICES, make_credentials
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 LOGINS = {f"{service}_{role}" for service in SERVICES for role in ("login", "owner")}
@@ -41,7 +41,7 @@ def test_each_part_has_a_folder_with_its_own_and_no_others(tmp_path: Path) -> No
         "reconciliation": urls | {"reconciliation.crt", "reconciliation.key", "signing_key"},
         "clients": {"ca.crt"}
         | {f"{name}.{kind}" for name in set(NAMES) - set(SERVICES) for kind in ("crt", "key")},
-        "postgres": LOGINS | {"postgres"},
+        "postgres": LOGINS | {"postgres", *CLUSTER_LOGINS},
         "grafana": {"admin"},
     }
     for service in SERVICES:
@@ -67,7 +67,7 @@ def test_secrets_are_random_and_strong_enough_for_production(tmp_path: Path) -> 
             directory / "gateway/webhook_secret_keys",
         ]
     ]
-    assert len(set(secrets)) == len(secrets) == 2 * (len(LOGINS) + 4)
+    assert len(set(secrets)) == len(secrets) == 2 * (len(LOGINS) + len(CLUSTER_LOGINS) + 4)
     assert [weakness(secret) for secret in secrets] == [None] * len(secrets)
     assert SignerKey.parse((one / "ledger/signing_key").read_text().strip())
     assert len(keys_of((one / "gateway/webhook_secret_keys").read_text().strip())) == 1
