@@ -11,7 +11,7 @@ from ledger.limits import LIMITS, Limits
 from ledger.opening_shards import OpenShards, closing, shards_for
 from ledger.operator_acts import open_operator_acts
 from ledger.routing import RoutedAuditService, RoutedLedgerService
-from ledger.shards_command import SHARDS
+from ledger.shards_command import MOVE, SHARDS
 from ledger.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
@@ -69,7 +69,7 @@ async def open_service(
 
 def main() -> None:
     """Runs the service until it is told to stop."""
-    run_service(LedgerSettings, open_service, commands=[SHARDS])
+    run_service(LedgerSettings, open_service, commands=[SHARDS, MOVE])
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_reads_pb2 as reads
-from ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from ledger.v1.transaction_pb2 import (
     TRANSACTION_VIEW_SEQUENCE,
     TRANSACTION_VIEW_SUMMARY,
@@ -45,7 +44,7 @@ from runtime.paging import PageTokens
 Context = Any
 
 
-class ReadingService(LedgerServiceServicer):
+class ReadingService:
     """Reads; each answer is of one point of the log."""
 
     def __init__(

@@ -94,7 +94,7 @@ def make_shard(
     seals = Seals(reads)
     durability = database.durability
     confirm = durability.confirm if durability.required else None
-    sealer = Sealer(seals, signer, clock, sizes.seal_interval_ms, confirm)
+    sealer = Sealer(seals, signer, clock, sizes.seal_interval_ms, confirm, name)
     snapshots = Snapshots(reads, limits)
 
     def on_commit(ledger_id: int, last_sequence: int) -> None:
@@ -103,8 +103,7 @@ def make_shard(
         snapshots.notify()
 
     ledgers = Ledgers(reader, reads, commits, clock, on_commit, limits, name)
-    # ListLedgers is of all shards together: see ledger.routing.
-    service = LedgerService(  # type: ignore[abstract]
+    service = LedgerService(
         ledgers, Answers(reader), reader, Standings(reads, reader, clock), feed, clock, limits
     )
     return Shard(

@@ -1,4 +1,4 @@
-"""`python -m ledger shards`: where ledgers are, and moving one."""
+"""`python -m ledger shards` and `python -m ledger move`: where ledgers are, and moving one."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -24,38 +24,45 @@ EXIT_UNFINISHED = 1
 LEDGERS_PER_PAGE = 1_000
 
 
-def _configure(parser: ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="show each shard's ledgers")
-    actions.add_parser("migrate", help="bring the schemas of all shards to the newest revision")
-    move = actions.add_parser("move", help="move a ledger to another shard, or go on with it")
-    move.add_argument("ledger", help="its name")
-    move.add_argument("--to", required=True, metavar="SHARD", help="'default' or of LEDGER_SHARDS")
-    undo = actions.add_parser("undo", help="leave a ledger where it was whose move has not ended")
-    undo.add_argument("ledger", help="its name")
-    for changing in (move, undo):
-        add_by(changing)
+def _configure_shards(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--migrate",
+        action="store_true",
+        help="instead, bring the schemas of LEDGER_SHARDS to the newest revision",
+    )
 
 
-async def _run(settings: LedgerSettings, arguments: Namespace) -> int:
-    if arguments.action == "migrate":
+def _configure_move(parser: ArgumentParser) -> None:
+    parser.add_argument("ledger", help="its name")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--to", metavar="SHARD", help="'default' or a name of LEDGER_SHARDS")
+    where.add_argument(
+        "--undo", action="store_true", help="leave it where it was; its move has not ended"
+    )
+    add_by(parser)
+
+
+async def _show(settings: LedgerSettings, arguments: Namespace) -> int:
+    if arguments.migrate:
         return await _migrate(settings)
     async with _connected(settings) as shards:
-        if arguments.action == "list":
-            await _list(shards)
-            return 0
+        await _list(shards)
+    return 0
+
+
+async def _move(settings: LedgerSettings, arguments: Namespace) -> int:
+    about = {"ledger": arguments.ledger, "shard": arguments.to or ""}
+    method = "ledger move --undo" if arguments.undo else "ledger move"
+    act = Act(arguments.by, method, about={name: text for name, text in about.items() if text})
+    url, _ = await database_urls(settings)
+    async with _connected(settings) as shards:
         mover = Mover(shards, _tell)
-        url, _ = await database_urls(settings)
-        about = {"ledger": arguments.ledger}
-        if arguments.action == "move":
-            about["shard"] = arguments.to
-        act = Act(arguments.by, f"ledger shards {arguments.action}", about=about)
         try:
             async with open_act_log(url, ROLE, SystemClock()) as acts, acts.act(act):
-                if arguments.action == "move":
-                    await mover.move(arguments.ledger, arguments.to)
-                else:
+                if arguments.undo:
                     await mover.undo(arguments.ledger)
+                else:
+                    await mover.move(arguments.ledger, arguments.to)
         except (MoveError, UnequalError) as error:
             print(f"ledger: {arguments.ledger}: {error}", file=sys.stderr)
             return EXIT_UNFINISHED
@@ -105,8 +112,17 @@ def _tell(line: str) -> None:
 
 SHARDS: Command[LedgerSettings] = Command(
     name="shards",
-    help="show where ledgers are, and move one to another shard",
-    description="Shows the ledgers of all shards, or moves one: docs/shards.md.",
-    run=_run,
-    configure=_configure,
+    help="show where ledgers are",
+    description="Shows the ledgers of all shards, a line each: ledger, shard, state. docs/shards.md"
+    " explains them.",
+    run=_show,
+    configure=_configure_shards,
+)
+MOVE: Command[LedgerSettings] = Command(
+    name="move",
+    help="move a ledger to another shard, or go on with it",
+    description="Moves a ledger while all others go on, and proves that it is the same there. It"
+    " may be ended and started again at any time: docs/shards.md.",
+    run=_move,
+    configure=_configure_move,
 )
