@@ -36,7 +36,9 @@ def shards_for(
             Database(
                 shard_url,
                 settings.database_limits,
-                DurabilityWatch(required=settings.require_synchronous),
+                DurabilityWatch(
+                    required=settings.require_synchronous, is_shown=name == DEFAULT_SHARD
+                ),
             ),
             signer,
             clock,

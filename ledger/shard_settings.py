@@ -1,19 +1,16 @@
 """The shards that the settings name, and making their schemas."""
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from psycopg import sql
 from pydantic import SecretStr
 
 from ledger.placements import DEFAULT_SHARD
 from runtime.database_url import parse, with_schema
-from runtime.migrations import Standing, migrate, standing
+from runtime.migrations import Standing, make_schema, migrate, standing
 
 FORM = 'is not {"NAME": {"database_url": "…", "owner_database_url": "…", "schema": "…"}}'
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -79,17 +76,8 @@ async def prepare_shard(shard: ShardSettings, *, may_migrate: bool) -> None:
 async def migrate_shard(shard: ShardSettings) -> Standing:
     """Makes the schema if it is missing, and migrates it; how things stood before."""
     url = shard.owner_url or shard.url
-    await asyncio.to_thread(_make_schema, url, shard.schema)
+    await make_schema(url, shard.schema)
     return await migrate(url, "ledger")
-
-
-def _make_schema(url: str, schema: str) -> None:
-    with psycopg.connect(parse(url).conninfo(), autocommit=True) as connection:
-        row = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).fetchone()
-        if row is None:
-            connection.execute(
-                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
-            )
 
 
 def _shard(name: str, value: Any) -> ShardSettings:

@@ -152,7 +152,8 @@ class Shards:
     async def of(self, ledger: str) -> Shard:
         """The shard that a ledger is on: the default one where none says anything of it.
 
-        Raises LEDGER_MOVING while two shards name each other, which they do for a moment when a
+        Raises DEPENDENCY_UNAVAILABLE for one that cannot be reached or that the settings do not
+        name, and LEDGER_MOVING while two shards name each other, which they do for a moment when a
         move is undone.
         """
         known = self._last.get(ledger)
@@ -167,7 +168,11 @@ class Shards:
             if placement.state.is_served:
                 self._remember(ledger, shard)
                 return shard
-            shard = self.named(placement.shard)
+            there = self._shards.get(placement.shard)
+            if there is None or not there.is_open:
+                # Of a shard that only others are told of it is not said that the ledger is gone.
+                raise shard_unavailable(placement.shard)
+            shard = there
         raise ledger_moving(ledger)
 
     def _remember(self, ledger: str, shard: Shard) -> None:

@@ -160,9 +160,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     nothing was done. Reads go on. Repeat the request with the same request_id. Metadata: ledger.
     """
     ERROR_REASON_SHARD_NOT_FOUND: _ErrorReason.ValueType  # 40
-    """NOT_FOUND. The settings of this service name no such shard: of CreateLedger the one that was asked for, else the
-    one where the ledger has been moved to. Metadata: shard.
-    """
+    """NOT_FOUND. From CreateLedger: the settings of this service name no such shard. Metadata: shard."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. On the wire it is ErrorInfo.reason without the prefix "ERROR_REASON_", with the
@@ -313,7 +311,5 @@ ERROR_REASON_LEDGER_MOVING: ErrorReason.ValueType  # 39
 nothing was done. Reads go on. Repeat the request with the same request_id. Metadata: ledger.
 """
 ERROR_REASON_SHARD_NOT_FOUND: ErrorReason.ValueType  # 40
-"""NOT_FOUND. The settings of this service name no such shard: of CreateLedger the one that was asked for, else the
-one where the ledger has been moved to. Metadata: shard.
-"""
+"""NOT_FOUND. From CreateLedger: the settings of this service name no such shard. Metadata: shard."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -228,6 +228,15 @@ async def test_a_shard_that_is_away_keeps_no_other_from_being_served(
     failed = await failure_of(create(client, "b", "away"))
     assert failed.code is grpc.StatusCode.UNAVAILABLE
     assert failed.metadata["dependency"] == "shard away"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO ledger_placements (name, request_id, state, shard, first_shard)"
+            " VALUES ('x', 'x', 'LEFT', 'untold', 'untold')"
+        )
+    # That it is not there would be taken for final.
+    untold = await failure_of(shard_of(client, "x"))
+    assert untold.code is grpc.StatusCode.UNAVAILABLE
+    assert untold.metadata["dependency"] == "shard untold"
 
 
 @pytest.mark.parametrize(
