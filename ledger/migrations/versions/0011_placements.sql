@@ -34,8 +34,7 @@ CREATE TABLE placement_version (
 );
 INSERT INTO placement_version (version) VALUES (0);
 
-GRANT SELECT, INSERT, UPDATE ON ledger_placements TO ledger_service;
-GRANT SELECT, UPDATE ON placement_version TO ledger_service;
+GRANT SELECT, INSERT, UPDATE ON ledger_placements, placement_version TO ledger_service;
 
 DO $$
 DECLARE
