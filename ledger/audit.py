@@ -17,7 +17,8 @@ Context = Any
 
 
 class AuditService(ExportingService):
-    """All of `ledger.v1.AuditService`: proves what is recorded, and recomputes what is kept."""
+    """All of `ledger.v1.AuditService` for the ledgers of one shard: proves what is recorded, and
+    recomputes what is kept."""
 
     def __init__(
         self, ledgers: Ledgers, reader: Reader, reads: Connections, proofs: Proofs

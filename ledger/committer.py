@@ -19,7 +19,7 @@ from ledger.accounts import Account
 from ledger.book import Book
 from ledger.commands import Command, Outcome, Prior
 from ledger.deciding import Deciding
-from ledger.errors import batch_too_large, database_unavailable, overloaded
+from ledger.errors import batch_too_large, database_unavailable, ledger_moving, overloaded
 from ledger.limits import LIMITS, Limits
 from ledger.metrics import COMMIT_ITEMS, COMMIT_SECONDS, COMMITS
 from ledger.needs import needs_of, touched_by
@@ -146,9 +146,11 @@ class Committer:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 (handed to the callers, each of whom raises it)
             self._forget()
-            if isinstance(error, ServiceError) or len(batch) <= 1:
+            if isinstance(error, (ServiceError, store.LedgerFencedError)) or len(batch) <= 1:
                 if isinstance(error, store.TooManyEntriesError):
                     answer_all(batch, batch_too_large(error.entries))
+                elif isinstance(error, store.LedgerFencedError):
+                    answer_all(batch, ledger_moving(self._ledger))
                 else:
                     answer_all(batch, error)
                 return

@@ -21,6 +21,10 @@ COMMIT_SETTINGS = {
     # Compiling the checks of a large ledger would take longer than running them.
     "jit": "off",
 }
+# Rows are copied as text, which has to mean the same at both ends.
+MOVE_SETTINGS = {"datestyle": "ISO, MDY", "bytea_output": "hex", "jit": "off"}
+# The lock, two that copy, and what is looked up meanwhile.
+MOVE_POOL_SIZE = 4
 
 
 def read_connections(database: Database | str, size: int) -> Connections:
@@ -44,5 +48,17 @@ def commit_connections(database: Database | str, size: int) -> Connections:
         size=size,
         application_name="ledger-commits",
         session_settings=COMMIT_SETTINGS,
+        prepare=arrays.register,
+    )
+
+
+def move_connections(database: Database | str) -> Connections:
+    """Connections for moving ledgers to another shard, or from there."""
+    return Connections(
+        database,
+        role=ROLE,
+        size=MOVE_POOL_SIZE,
+        application_name="ledger-move",
+        session_settings=MOVE_SETTINGS,
         prepare=arrays.register,
     )

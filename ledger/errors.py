@@ -92,6 +92,49 @@ def ledger_not_found(name: str) -> ServiceError:
     )
 
 
+def ledger_moving(name: str) -> ServiceError:
+    """The ledger is being moved to another shard; nothing was done."""
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_LEDGER_MOVING,
+        f"ledger {name} is being moved to another shard; repeat the request with the same"
+        " request_id",
+        metadata={"ledger": name},
+        retry_delay=OUTAGE_RETRY_DELAY,
+    )
+
+
+def ledger_already_exists(name: str) -> ServiceError:
+    """Another request_id has made a ledger of that name."""
+    return ERRORS.error(
+        grpc.StatusCode.ALREADY_EXISTS,
+        ErrorReason.ERROR_REASON_LEDGER_ALREADY_EXISTS,
+        f"there is a ledger {name} already",
+        metadata={"ledger": name},
+    )
+
+
+def shard_not_found(shard: str) -> ServiceError:
+    """The settings of this process do not name a shard."""
+    return ERRORS.error(
+        grpc.StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_SHARD_NOT_FOUND,
+        f"there is no shard {shard}",
+        metadata={"shard": shard},
+    )
+
+
+def shard_unavailable(shard: str) -> ServiceError:
+    """The database of a shard could not be reached yet since this process was started."""
+    return ERRORS.error(
+        grpc.StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_DEPENDENCY_UNAVAILABLE,
+        f"the database of shard {shard} cannot be reached",
+        metadata={"dependency": f"shard {shard}"},
+        retry_delay=OUTAGE_RETRY_DELAY,
+    )
+
+
 def account_not_found(name: str) -> ServiceError:
     """A read names an account that does not exist."""
     return error_of(

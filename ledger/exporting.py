@@ -15,7 +15,6 @@ from ledger.ledgers import Ledgers
 from ledger.reader import Reader
 from ledger.rows import account_of, records_of
 from ledger.statements import statement
-from ledger.v1.audit_service_pb2_grpc import AuditServiceServicer
 from ledger.v1.export_pb2 import ExportLogRequest, ExportLogResponse
 from runtime.connections import Connections
 
@@ -28,7 +27,7 @@ MAX_BODY_BYTES_PER_MESSAGE = 512 * 1024
 Context = Any
 
 
-class ExportingService(AuditServiceServicer):
+class ExportingService:
     """The exporting part of AuditService."""
 
     def __init__(self, ledgers: Ledgers, reader: Reader, reads: Connections) -> None:

@@ -43,6 +43,8 @@ class Feed:
         self._last: dict[int, int] = {}
         self._advanced: dict[int, asyncio.Event] = {}
         self._watchers: Counter[int] = Counter()
+        self.generation = 0
+        """Another number once placements have changed: watches of an older one end."""
         self._pages: OrderedDict[tuple[int, int, int], asyncio.Task[Page]] = OrderedDict()
 
     def on_commit(self, ledger_id: int, last_sequence: int) -> None:
@@ -52,6 +54,13 @@ class Feed:
         self._last[ledger_id] = last_sequence
         self._advanced.pop(ledger_id).set()
         self._advanced[ledger_id] = asyncio.Event()
+
+    def restart(self) -> None:
+        """Ends all watches: some of the ledgers may be on another shard now."""
+        self.generation += 1
+        for ledger_id, advanced in self._advanced.items():
+            advanced.set()
+            self._advanced[ledger_id] = asyncio.Event()
 
     def loop(self) -> Loop:
         """Looks for commits of other processes."""
@@ -66,15 +75,16 @@ class Feed:
         return False
 
     async def watch(
-        self, ledger_id: int, request: WatchTransactionsRequest
+        self, ledger_id: int, request: WatchTransactionsRequest, generation: int
     ) -> AsyncIterator[WatchTransactionsResponse]:
-        """Everything after a sequence, then each commit, until the watcher leaves."""
+        """Everything after a sequence, then each commit, until the watcher leaves or it has to be
+        looked up anew where the ledger is."""
         after = request.after_sequence
         self._join(ledger_id)
         try:
             heads = await self._reader.heads([ledger_id])
             self.on_commit(ledger_id, heads[ledger_id])
-            while True:
+            while generation == self.generation:
                 advanced = self._advanced[ledger_id]
                 through = min(self._last[ledger_id], after + MAX_TRANSACTIONS_PER_MESSAGE)
                 if through <= after:

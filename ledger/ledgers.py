@@ -1,19 +1,17 @@
-"""The ledgers of one database: making them, finding them, and the committer of each."""
+"""The ledgers of one shard: making them, finding them, and the committer of each."""
 
 import json
 from collections import OrderedDict
 from collections.abc import Callable
 
-import grpc
-
 from ledger.committer import Committer
-from ledger.errors import ERRORS, error_of, ledger_not_found, reused
+from ledger.errors import error_of, ledger_already_exists, ledger_not_found, reused
 from ledger.limits import LIMITS, Limits
+from ledger.placements import DEFAULT_SHARD
 from ledger.reader import Reader
 from ledger.rows import LedgerRow
 from ledger.statements import statement
 from ledger.times import micros_of, timestamp_of
-from ledger.v1.error_reason_pb2 import ErrorReason
 from ledger.v1.ledger_pb2 import CreateLedgerRequest, Ledger
 from runtime.clock import Clock
 from runtime.connections import Connections
@@ -35,8 +33,10 @@ class Ledgers:
         clock: Clock,
         on_commit: Callable[[int, int], None],
         limits: Limits = LIMITS,
+        shard: str = DEFAULT_SHARD,
     ) -> None:
         self._limits = limits
+        self.shard = shard
         self._reader = reader
         self._reads = reads
         self._commits = commits
@@ -78,20 +78,25 @@ class Ledgers:
                 "metadata": json.dumps(dict(request.metadata)),
                 "request_id": request.request_id,
                 "now": self._clock.now(),
+                "shard": self.shard,
             }
             await connection.execute(statement("create_ledger"), parameters)
-            cursor = await connection.execute(statement("find_ledgers"), parameters)
-            rows = [LedgerRow(*row) for row in await cursor.fetchall()]
-        for row in rows:
+        made = await self.made_by(request)
+        if made is None:
+            raise ledger_already_exists(request.name)
+        return made
+
+    async def made_by(self, request: CreateLedgerRequest) -> Ledger | None:
+        """The ledger that this request_id has made here; raises REQUEST_ID_REUSED if it was asked
+        for another one."""
+        rows = await self._reads.fetch(
+            statement("find_ledgers"), {"name": request.name, "request_id": request.request_id}
+        )
+        for row in (LedgerRow(*row) for row in rows):
             if row.request_id == request.request_id:
                 _check_same_ledger(request, row)
-                return ledger_message(row)
-        raise ERRORS.error(
-            grpc.StatusCode.ALREADY_EXISTS,
-            ErrorReason.ERROR_REASON_LEDGER_ALREADY_EXISTS,
-            f"there is a ledger {request.name} already",
-            metadata={"ledger": request.name},
-        )
+                return ledger_message(row, self.shard)
+        return None
 
     def committer(self, ledger_id: int, name: str) -> Committer:
         """The ledger's committer, the least used idle one making room if there are many."""
@@ -133,7 +138,7 @@ class Ledgers:
                 return
 
 
-def ledger_message(row: LedgerRow) -> Ledger:
+def ledger_message(row: LedgerRow, shard: str) -> Ledger:
     """A ledger as clients see it."""
     message = Ledger(
         name=row.name,
@@ -141,6 +146,7 @@ def ledger_message(row: LedgerRow) -> Ledger:
         metadata=row.metadata,
         create_time=timestamp_of(micros_of(row.create_time)),
         last_sequence=row.last_sequence,
+        shard=shard,
     )
     if row.last_record_time is not None:
         message.last_record_time.CopyFrom(timestamp_of(micros_of(row.last_record_time)))
@@ -153,6 +159,8 @@ def _check_same_ledger(request: CreateLedgerRequest, row: LedgerRow) -> None:
         name=row.name,
         display_name=row.display_name,
         metadata=row.metadata,
+        # Where it is asked for is compared before it is known where it is (ledger.placing).
+        shard=request.shard,
     )
     if differing := differences(first, request):
         raise error_of(reused(request.request_id, differing))

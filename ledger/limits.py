@@ -21,6 +21,8 @@ class Limits:
     expiries_per_commit: int = 1_000
     # Between two looks for holds whose time has come.
     sweep_interval_seconds: float = 1.0
+    # For so long a process may go by what it has read of where ledgers are; a move waits for it.
+    placement_lease_seconds: float = 2.0
 
 
 LIMITS = Limits()

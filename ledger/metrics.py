@@ -15,7 +15,8 @@ COMMIT_ITEMS = Histogram(
 )
 UNSEALED = Gauge(
     "ledger_unsealed_transactions",
-    "Committed transactions that no checkpoint covered when the sealer last looked.",
+    "Committed transactions that no checkpoint covered when the sealer of a shard last looked.",
+    ["shard"],
 )
 SEALED = Counter("ledger_sealed_transactions_total", "Transactions sealed by this process.")
 SEALS = Counter(

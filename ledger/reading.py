@@ -21,7 +21,6 @@ from ledger.pages import (
     MAX_ENTRIES_PER_PAGE,
     MAX_SEQUENCE,
     is_account,
-    is_ledger,
     is_sequence,
     page_size,
     position_of,
@@ -34,7 +33,6 @@ from ledger.v1 import balance_pb2 as balances
 from ledger.v1 import entry_pb2 as entries
 from ledger.v1 import ledger_pb2 as ledgers
 from ledger.v1 import transaction_reads_pb2 as reads
-from ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from ledger.v1.transaction_pb2 import (
     TRANSACTION_VIEW_SEQUENCE,
     TRANSACTION_VIEW_SUMMARY,
@@ -46,7 +44,7 @@ from runtime.paging import PageTokens
 Context = Any
 
 
-class ReadingService(LedgerServiceServicer):
+class ReadingService:
     """Reads; each answer is of one point of the log."""
 
     def __init__(
@@ -74,18 +72,7 @@ class ReadingService(LedgerServiceServicer):
         self, request: ledgers.GetLedgerRequest, _context: Context
     ) -> ledgers.GetLedgerResponse:
         row = await self.ledgers.get(request.name)
-        return ledgers.GetLedgerResponse(ledger=ledger_message(row))
-
-    async def ListLedgers(
-        self, request: ledgers.ListLedgersRequest, _context: Context
-    ) -> ledgers.ListLedgersResponse:
-        (after,) = position_of(self._tokens, request, is_ledger) or [""]
-        size = page_size(request)
-        rows = await self._reader.ledgers(after=after, limit=size + 1)
-        response = ledgers.ListLedgersResponse(ledgers=[ledger_message(r) for r in rows[:size]])
-        if len(rows) > size:
-            response.next_page_token = self._tokens.encode(request, [rows[size - 1].name])
-        return response
+        return ledgers.GetLedgerResponse(ledger=ledger_message(row, self.ledgers.shard))
 
     async def GetAccount(
         self, request: accounts.GetAccountRequest, _context: Context
@@ -184,6 +171,8 @@ class ReadingService(LedgerServiceServicer):
     async def WatchTransactions(
         self, request: reads.WatchTransactionsRequest, _context: Context
     ) -> AsyncIterator[reads.WatchTransactionsResponse]:
+        # Before anything is waited for: until now the caller knows that the ledger is here.
+        generation = self._feed.generation
         row = await self.ledgers.get(request.ledger)
         if request.after_sequence > row.last_sequence:
             raise sequence_not_reached(request.after_sequence, row.last_sequence)
@@ -193,5 +182,5 @@ class ReadingService(LedgerServiceServicer):
             )
             if found != request.after_leaf_hash:
                 raise cursor_outdated(request.after_sequence)
-        async for response in self._feed.watch(row.ledger_id, request):
+        async for response in self._feed.watch(row.ledger_id, request, generation):
             yield response

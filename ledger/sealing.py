@@ -20,6 +20,7 @@ from ledger.account_line import account_line
 from ledger.chain import EMPTY_CHAIN, extended
 from ledger.metrics import SEAL_SECONDS, SEALED, SEALS, UNSEALED
 from ledger.notes import ORIGIN_PREFIX, Checkpoint
+from ledger.placements import DEFAULT_SHARD
 from ledger.seals import (
     TILE_LEAVES,
     TILE_LEVEL,
@@ -95,8 +96,10 @@ class Sealer:
         clock: Clock,
         interval_ms: int,
         confirm: Confirm | None = None,
+        shard: str = DEFAULT_SHARD,
     ) -> None:
         """With `confirm`, only what a standby has is sealed."""
+        self._unsealed = UNSEALED.labels(shard)
         self._confirm = confirm
         self._seals = seals
         self._signer = signer
@@ -127,7 +130,7 @@ class Sealer:
         after = 0
         left = stuck = 0
         while page := await self._seals.pending(after, MAX_LEDGERS_PER_PAGE):
-            UNSEALED.set(left + stuck + sum(p.last_sequence - p.tree_size for p in page))
+            self._unsealed.set(left + stuck + sum(p.last_sequence - p.tree_size for p in page))
             for ledger in page:
                 with self._items.kept_apart(ledger.name):
                     try:
@@ -144,7 +147,7 @@ class Sealer:
                         raise
                 stuck += ledger.last_sequence - ledger.tree_size
             after = page[-1].ledger_id
-        UNSEALED.set(left + stuck)
+        self._unsealed.set(left + stuck)
         return left > 0
 
     async def seal(self, ledger: PendingLedger) -> int:

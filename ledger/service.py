@@ -29,7 +29,7 @@ _tracer = tracer(__name__)
 
 
 class LedgerService(ReadingService):
-    """All of `ledger.v1.LedgerService`."""
+    """All of `ledger.v1.LedgerService` for the ledgers of one shard, but for their list."""
 
     async def CreateLedger(
         self, request: ledgers.CreateLedgerRequest, _context: Context

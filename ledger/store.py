@@ -69,11 +69,15 @@ class LedgerGoneError(Exception):
     """There was such a ledger: the database was put back to before it was made."""
 
 
+class LedgerFencedError(Exception):
+    """The ledger takes no commit here: it is being moved to another shard, or has been."""
+
+
 async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bool) -> Loaded:
     """Reads the head first, then the rest. With `lock` the head stays locked until commit.
 
-    Raises `TooManyEntriesError` before it reads more than a commit should hold in memory, and
-    `LedgerGoneError`.
+    Raises `TooManyEntriesError` before it reads more than a commit should hold in memory,
+    `LedgerGoneError` and `LedgerFencedError`.
     """
     parameters = {
         "ledger_id": ledger_id,
@@ -101,6 +105,9 @@ async def load(connection: Connection, ledger_id: int, needs: Needs, *, lock: bo
     head_row, expiry_row = await head.fetchone(), await expiry.fetchone()
     if head_row is None:
         raise LedgerGoneError(ledger_id)
+    *head_row, is_fenced = head_row
+    if is_fenced:
+        raise LedgerFencedError(ledger_id)
     assert expiry_row is not None, "min() gives a row"
     source_rows = await sources.fetchall() if sources is not None else []
     prior_rows = await priors.fetchall() if priors is not None else []
@@ -179,7 +186,7 @@ async def write(connection: Connection, ledger_id: int, ledger: str, plan: Plan)
     return bool(row[0])
 
 
-def _head(row: TupleRow, next_expire_time: datetime | None) -> Head:
+def _head(row: Sequence[Any], next_expire_time: datetime | None) -> Head:
     revision, commit_id, last_sequence, last_record_time, last_account_number, closed_time = row
     return Head(
         revision,

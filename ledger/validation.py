@@ -42,6 +42,7 @@ from runtime.validation import Validator
 MAX_LEDGER_NAME_BYTES = 64
 MAX_ACCOUNT_NAME_BYTES = 256
 MAX_ACCOUNT_SEGMENTS = 16
+MAX_SHARD_NAME_BYTES = 32
 MAX_TEXT_BYTES = 256
 MAX_METADATA_ENTRIES = 32
 MAX_METADATA_KEY_BYTES = 64
@@ -55,6 +56,7 @@ MAX_ACCOUNTS_PER_BATCH = 1_000
 MAX_ITEMS_PER_BATCH = 8_000
 
 LEDGER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+SHARD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 ACCOUNT_NAME = re.compile(rf"[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+){{0,{MAX_ACCOUNT_SEGMENTS - 1}}}")
 
 
@@ -106,6 +108,7 @@ RULES: dict[type, list[Rule]] = {
         _ledger("name"),
         _note("display_name"),
         _metadata(),
+        text("shard", max_bytes=MAX_SHARD_NAME_BYTES, pattern=SHARD_NAME),
     ],
     ledgers.GetLedgerRequest: [_ledger("name")],
     ledgers.ListLedgersRequest: [*PAGE],

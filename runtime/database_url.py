@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -101,6 +101,19 @@ def parse(url: str) -> DatabaseUrl:
         # It names the parameter that libpq does not know.
         raise ValueError(" ".join(str(error).split())) from None
     return found
+
+
+def with_schema(url: str, schema: str) -> str:
+    """The same URL, with a schema in which alone names are looked up, and tables made."""
+    parts = urlsplit(url)
+    options = [
+        unquote(pair.removeprefix("options="))
+        for pair in parts.query.split("&")
+        if pair.startswith("options=")
+    ]
+    pairs = [pair for pair in parts.query.split("&") if pair and not pair.startswith("options=")]
+    text = " ".join([*options, f"-c search_path={schema}"])
+    return urlunsplit(parts._replace(query="&".join([*pairs, f"options={quote(text)}"])))
 
 
 def _query(query: str) -> Iterator[tuple[str, list[str]]]:

@@ -108,8 +108,10 @@ def read(row: tuple[Any, ...], committed: int | None = None) -> tuple[str, Readi
 class DurabilityWatch:
     """The last look at one database, and whether it has to have found a synchronous primary."""
 
-    def __init__(self, *, required: bool = False) -> None:
+    def __init__(self, *, required: bool = False, is_shown: bool = True) -> None:
+        """The metrics are of one database: of a process with several, of the one `is_shown`."""
         self.required = required
+        self._is_shown = is_shown
         self.statement = NOT_LOOKED_AT
         self.history: History | None = None
         """Of the last look at a server that takes writes; None before."""
@@ -123,7 +125,7 @@ class DurabilityWatch:
         self._found_last = NOT_LOOKED_AT
         self._looked = Notifier()
         self._has_begun = not required
-        if required:
+        if required and is_shown:
             REQUIRED.set(1)
 
     @property
@@ -213,7 +215,8 @@ class DurabilityWatch:
                 )
                 self.before = self._found_last
             self.history = history
-            TIMELINE.set(history.timeline)
+            if self._is_shown:
+                TIMELINE.set(history.timeline)
 
     def _found(self, statement: Statement) -> None:
         self._found_last = statement
@@ -231,5 +234,6 @@ class DurabilityWatch:
         )
         self.statement = statement
         self._has_begun = self._has_begun or statement.is_synchronous
-        for durability in Durability:
-            DURABILITY.labels(durability).set(durability is statement.durability)
+        if self._is_shown:
+            for durability in Durability:
+                DURABILITY.labels(durability).set(durability is statement.durability)

@@ -22,6 +22,7 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script, ScriptDirectory
+from psycopg import sql
 from sqlalchemy import Connection, create_engine, pool, text
 
 from runtime.config import DatabaseSettings
@@ -173,6 +174,20 @@ async def migrate(owner_url: str, service: str) -> Standing:
     elif found.newest > found.known[-1].revision:
         log.info("schema_newer", database_of=service, revision=found.newest)
     return found
+
+
+async def make_schema(owner_url: str, schema: str) -> None:
+    """Makes a schema in the database if it is not there, for what is migrated into it."""
+    await asyncio.to_thread(_make_schema, owner_url, schema)
+
+
+def _make_schema(owner_url: str, schema: str) -> None:
+    with _connected(owner_url, "schema", autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema])
+        if not found.fetchall():
+            connection.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+            )
 
 
 async def standing(url: str, service: str) -> Standing:

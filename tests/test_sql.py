@@ -20,7 +20,8 @@ LITERAL = re.compile(r"'(?:[^']|'')*'")
 INNERMOST = re.compile(r"\([^()]*\)")
 INSERT = re.compile(r"\bINSERT\s+INTO\b", re.IGNORECASE)
 INSERT_WITH_COLUMNS = re.compile(
-    r"\bINSERT\s+INTO\s+[\w.\"]+(?:\s+AS\s+\w+)?\s*\((?!\s*(?:SELECT|VALUES|WITH)\b)", re.IGNORECASE
+    r"\bINSERT\s+INTO\s+[\w.\"{}]+(?:\s+AS\s+\w+)?\s*\((?!\s*(?:SELECT|VALUES|WITH)\b)",
+    re.IGNORECASE,
 )
 ANSWER = re.compile(
     r"\b(?:SELECT|RETURNING)\b(.*?)(?=\bFROM\b|\bUNION\b|\bSELECT\b|;|$)", re.IGNORECASE | re.DOTALL

@@ -13,6 +13,7 @@ WITH head AS (
     WHERE
         h.ledger_id = %(ledger_id)s
         AND h.revision = %(revision)s
+        AND NOT h.fenced
         AND h.commit_id IS NOT DISTINCT FROM %(last_commit_id)s::uuid
         AND (h.closed_time IS NULL OR h.closed_time < %(record_time)s)
         AND NOT EXISTS (

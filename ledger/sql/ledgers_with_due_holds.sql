@@ -3,7 +3,8 @@ SELECT
     l.ledger_id,
     l.name
 FROM ledgers AS l
-WHERE EXISTS (
+INNER JOIN ledger_heads AS n ON l.ledger_id = n.ledger_id
+WHERE NOT n.fenced AND EXISTS (
     SELECT FROM holds AS h
     WHERE h.ledger_id = l.ledger_id AND h.remaining > 0 AND h.expire_time <= %(now)s
 )

@@ -1,4 +1,4 @@
--- Ledgers in order of their names, or one of them.
+-- Ledgers that are here in order of their names, or the one of a name: who asks for it knows that it is here.
 SELECT
     l.ledger_id,
     l.name,
@@ -10,6 +10,11 @@ SELECT
     h.last_record_time
 FROM ledgers AS l
 INNER JOIN ledger_heads AS h ON l.ledger_id = h.ledger_id
-WHERE l.name > %(after_name)s AND l.name >= %(low)s AND l.name <= %(high)s
+LEFT JOIN ledger_placements AS p ON l.name = p.name
+WHERE
+    l.name > %(after_name)s
+    AND l.name >= %(low)s
+    AND l.name <= %(high)s
+    AND (%(low)s = %(high)s OR p.state IS NULL OR p.state NOT IN ('LEFT', 'ARRIVING'))
 ORDER BY l.name
 LIMIT %(limit)s

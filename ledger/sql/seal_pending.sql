@@ -16,5 +16,6 @@ LEFT JOIN LATERAL (
 WHERE
     h.ledger_id > %(after)s
     AND h.last_sequence > coalesce(c.tree_size, 0)
+    AND NOT h.fenced
 ORDER BY h.ledger_id
 LIMIT %(limit)s

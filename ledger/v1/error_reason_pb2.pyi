@@ -155,6 +155,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
     before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
     """
+    ERROR_REASON_LEDGER_MOVING: _ErrorReason.ValueType  # 39
+    """UNAVAILABLE with RetryInfo. The ledger is being moved to another shard and takes no changes until it is there;
+    nothing was done. Reads go on. Repeat the request with the same request_id. Metadata: ledger.
+    """
+    ERROR_REASON_SHARD_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """NOT_FOUND. From CreateLedger: the settings of this service name no such shard. Metadata: shard."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. On the wire it is ErrorInfo.reason without the prefix "ERROR_REASON_", with the
@@ -300,4 +306,10 @@ ERROR_REASON_PRIMARY_NOT_SYNCHRONOUS: ErrorReason.ValueType  # 38
 written meanwhile is not acknowledged. Reads go on. Repeat the request with the same request_id. It is said
 before anything that is decided about a request. Metadata: durability (ASYNCHRONOUS, READ_ONLY or UNKNOWN), cause.
 """
+ERROR_REASON_LEDGER_MOVING: ErrorReason.ValueType  # 39
+"""UNAVAILABLE with RetryInfo. The ledger is being moved to another shard and takes no changes until it is there;
+nothing was done. Reads go on. Repeat the request with the same request_id. Metadata: ledger.
+"""
+ERROR_REASON_SHARD_NOT_FOUND: ErrorReason.ValueType  # 40
+"""NOT_FOUND. From CreateLedger: the settings of this service name no such shard. Metadata: shard."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

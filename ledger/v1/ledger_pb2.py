@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/ledger.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x02\n\x06Ledger\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x31\n\x08metadata\x18\x03 \x03(\x0b\x32\x1f.ledger.v1.Ledger.MetadataEntry\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_sequence\x18\x05 \x01(\x03\x12\x34\n\x10last_record_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbe\x01\n\x13\x43reateLedgerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12>\n\x08metadata\x18\x04 \x03(\x0b\x32,.ledger.v1.CreateLedgerRequest.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x14\x43reateLedgerResponse\x12!\n\x06ledger\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Ledger\" \n\x10GetLedgerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x11GetLedgerResponse\x12!\n\x06ledger\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Ledger\";\n\x12ListLedgersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListLedgersResponse\x12\"\n\x07ledgers\x18\x01 \x03(\x0b\x32\x11.ledger.v1.Ledger\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/ledger.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x02\n\x06Ledger\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x31\n\x08metadata\x18\x03 \x03(\x0b\x32\x1f.ledger.v1.Ledger.MetadataEntry\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_sequence\x18\x05 \x01(\x03\x12\x34\n\x10last_record_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05shard\x18\x07 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcd\x01\n\x13\x43reateLedgerRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12>\n\x08metadata\x18\x04 \x03(\x0b\x32,.ledger.v1.CreateLedgerRequest.MetadataEntry\x12\r\n\x05shard\x18\x05 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x14\x43reateLedgerResponse\x12!\n\x06ledger\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Ledger\" \n\x10GetLedgerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x11GetLedgerResponse\x12!\n\x06ledger\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Ledger\";\n\x12ListLedgersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListLedgersResponse\x12\"\n\x07ledgers\x18\x01 \x03(\x0b\x32\x11.ledger.v1.Ledger\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,21 +37,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATELEDGERREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_CREATELEDGERREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_LEDGER']._serialized_start=71
-  _globals['_LEDGER']._serialized_end=341
-  _globals['_LEDGER_METADATAENTRY']._serialized_start=294
-  _globals['_LEDGER_METADATAENTRY']._serialized_end=341
-  _globals['_CREATELEDGERREQUEST']._serialized_start=344
-  _globals['_CREATELEDGERREQUEST']._serialized_end=534
-  _globals['_CREATELEDGERREQUEST_METADATAENTRY']._serialized_start=294
-  _globals['_CREATELEDGERREQUEST_METADATAENTRY']._serialized_end=341
-  _globals['_CREATELEDGERRESPONSE']._serialized_start=536
-  _globals['_CREATELEDGERRESPONSE']._serialized_end=593
-  _globals['_GETLEDGERREQUEST']._serialized_start=595
-  _globals['_GETLEDGERREQUEST']._serialized_end=627
-  _globals['_GETLEDGERRESPONSE']._serialized_start=629
-  _globals['_GETLEDGERRESPONSE']._serialized_end=683
-  _globals['_LISTLEDGERSREQUEST']._serialized_start=685
-  _globals['_LISTLEDGERSREQUEST']._serialized_end=744
-  _globals['_LISTLEDGERSRESPONSE']._serialized_start=746
-  _globals['_LISTLEDGERSRESPONSE']._serialized_end=828
+  _globals['_LEDGER']._serialized_end=356
+  _globals['_LEDGER_METADATAENTRY']._serialized_start=309
+  _globals['_LEDGER_METADATAENTRY']._serialized_end=356
+  _globals['_CREATELEDGERREQUEST']._serialized_start=359
+  _globals['_CREATELEDGERREQUEST']._serialized_end=564
+  _globals['_CREATELEDGERREQUEST_METADATAENTRY']._serialized_start=309
+  _globals['_CREATELEDGERREQUEST_METADATAENTRY']._serialized_end=356
+  _globals['_CREATELEDGERRESPONSE']._serialized_start=566
+  _globals['_CREATELEDGERRESPONSE']._serialized_end=623
+  _globals['_GETLEDGERREQUEST']._serialized_start=625
+  _globals['_GETLEDGERREQUEST']._serialized_end=657
+  _globals['_GETLEDGERRESPONSE']._serialized_start=659
+  _globals['_GETLEDGERRESPONSE']._serialized_end=713
+  _globals['_LISTLEDGERSREQUEST']._serialized_start=715
+  _globals['_LISTLEDGERSREQUEST']._serialized_end=774
+  _globals['_LISTLEDGERSRESPONSE']._serialized_start=776
+  _globals['_LISTLEDGERSRESPONSE']._serialized_end=858
 # @@protoc_insertion_point(module_scope)

@@ -53,12 +53,15 @@ class Ledger(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     LAST_RECORD_TIME_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name chosen at creation: 1 to 64 bytes of a-z, 0-9, "_" and "-", beginning with a letter."""
     display_name: _builtins.str
     """A name for people, at most 256 bytes."""
     last_sequence: _builtins.int
     """Sequence of the last committed transaction; 0 while there is none."""
+    shard: _builtins.str
+    """The shard that the ledger is on now: "default", or a name of LEDGER_SHARDS."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The client's own labels, at most 32, keys at most 64 bytes and values at most 512."""
@@ -80,10 +83,11 @@ class Ledger(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         last_sequence: _builtins.int = ...,
         last_record_time: _timestamp_pb2.Timestamp | None = ...,
+        shard: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_record_time", b"last_record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "last_record_time", b"last_record_time", "last_sequence", b"last_sequence", "metadata", b"metadata", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "last_record_time", b"last_record_time", "last_sequence", b"last_sequence", "metadata", b"metadata", "name", b"name", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -119,12 +123,17 @@ class CreateLedgerRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Made by the client, unique over all ledgers, 1 to 128 bytes of [A-Za-z0-9_.:-]. Required, kept for good."""
     name: _builtins.str
     """The ledger's name: 1 to 64 bytes of a-z, 0-9, "_" and "-", beginning with a letter. Required."""
     display_name: _builtins.str
     """A name for people, at most 256 bytes. Optional."""
+    shard: _builtins.str
+    """The shard to make it on: a name of the service's LEDGER_SHARDS, at most 32 bytes. Empty means "default".
+    It can be moved later (docs/shards.md).
+    """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The client's own labels, at most 32, keys at most 64 bytes and values at most 512. Optional."""
@@ -136,10 +145,11 @@ class CreateLedgerRequest(_message.Message):
         name: _builtins.str = ...,
         display_name: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shard: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "metadata", b"metadata", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "metadata", b"metadata", "name", b"name", "request_id", b"request_id", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

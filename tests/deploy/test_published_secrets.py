@@ -91,6 +91,8 @@ def example(variable: str) -> str:
         return "sk_test_twin_default"
     if variable in ("GATEWAY_WEBHOOK_SECRET_KEYS", "COMPLIANCE_DOCUMENT_KEYS"):
         return "A" * 43 + "="
+    if variable == "LEDGER_SHARDS":
+        return '{"other": {"database_url": "postgresql://login:development@/other"}}'
     if variable.endswith("_URLS"):
         return "tls://gateway:development@nats:4222"
     if variable.endswith("_URL"):

@@ -5,8 +5,8 @@ import psycopg
 from tests.ledger.client import LedgerClient
 
 OF_MIGRATIONS = {"alembic_version", "schema_revision"}
-# What operators do need not be about one ledger.
-OF_ALL_LEDGERS = {"operator_act", "operator_act_outcome"}
+# What operators do need not be about one ledger, and where ledgers are is known by their names.
+OF_ALL_LEDGERS = {"operator_act", "operator_act_outcome", "ledger_placements", "placement_version"}
 KEYS = """
     SELECT c.conrelid::regclass::text, c.contype::text, a.attname
     FROM pg_constraint AS c

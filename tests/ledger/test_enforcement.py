@@ -19,6 +19,8 @@ from tests.ledger.raw_sql import Connection, Row, add, count_of, tables
 
 # What can be computed again from the log, and so may be changed, but not removed.
 PROJECTIONS = {"ledger_heads", "balances", "holds", "snapshot_heads"}
+# Where ledgers are changes, and is kept, too.
+PROJECTIONS |= {"ledger_placements", "placement_version"}
 ROLE = "ledger_service"
 LOGINS = (ROLE, None)
 REFUSED = (psycopg.errors.RestrictViolation, psycopg.errors.InsufficientPrivilege)

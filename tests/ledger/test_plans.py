@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-import ledger.__main__ as service
+import ledger.shards as service
 from bench import ledger_history as history
 from bench.ledger_parts import ACCOUNTS, account_name
 from bench.ledger_parts import LEDGER as LARGE

@@ -4,10 +4,13 @@ import psycopg
 import pytest
 from prometheus_client import REGISTRY
 
+from ledger.placements import DEFAULT_SHARD
 from ledger.seals import Seals, TamperedError
 from runtime.clock import ManualClock
 from tests.ledger.client import LedgerClient
 from tests.ledger.sealers import checkpoints, grow, new_sealer
+
+SHARD = {"shard": DEFAULT_SHARD}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ async def test_nothing_is_signed_on_top_of_what_was_changed(
     await sealer.seal_all()
     assert [c.tree_size for c in await checkpoints(seals, 1)] == [300]
     assert [c.tree_size for c in await checkpoints(seals, 2)] == [5]
-    assert REGISTRY.get_sample_value("ledger_unsealed_transactions") == 10
+    assert REGISTRY.get_sample_value("ledger_unsealed_transactions", SHARD) == 10
 
 
 async def test_a_ledger_that_cannot_be_sealed_holds_up_no_other(
@@ -75,7 +78,7 @@ async def test_a_ledger_that_cannot_be_sealed_holds_up_no_other(
         assert failures() == (before[0] + times, before[1] + times)
     assert await checkpoints(seals, 1) == []
     assert [c.tree_size for c in await checkpoints(seals, 2)] == [5]
-    assert REGISTRY.get_sample_value("ledger_unsealed_transactions") == 7
+    assert REGISTRY.get_sample_value("ledger_unsealed_transactions", SHARD) == 7
 
 
 async def test_neither_the_service_nor_the_owner_changes_what_is_sealed(

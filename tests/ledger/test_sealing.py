@@ -8,12 +8,15 @@ from prometheus_client import REGISTRY
 
 from ledger.account_line import account_line
 from ledger.chain import EMPTY_CHAIN, extended
+from ledger.placements import DEFAULT_SHARD
 from ledger.seals import PendingLedger, Seals
 from ledger.v1 import account_pb2 as accounts
 from runtime.clock import ManualClock
 from runtime.connections import Connections
 from tests.ledger.client import DEBIT_NORMAL, LedgerClient, fresh_id
 from tests.ledger.sealers import check_sealed, checkpoints, grow, new_sealer, pending
+
+SHARD = {"shard": DEFAULT_SHARD}
 
 
 async def test_checkpoints_step_by_step(
@@ -169,6 +172,6 @@ async def test_the_lag_is_measured(
     await grow(unsealed, 12)
     await new_sealer(seals, clock).seal_all()
     assert REGISTRY.get_sample_value("ledger_sealed_transactions_total") == before + 12
-    assert REGISTRY.get_sample_value("ledger_unsealed_transactions") == 0
+    assert REGISTRY.get_sample_value("ledger_unsealed_transactions", SHARD) == 0
     sizes = [older.tree_size for older in await checkpoints(seals)]
     assert all(older < newer for older, newer in pairwise(sizes))

@@ -120,13 +120,13 @@ def test_several_problems_are_told_at_once() -> None:
         "ledger",
         environment={
             "LEDGER_SEAL_INTERVAL_MS": "1",
-            "LEDGER_XYZ": "?",
+            "LEDGER_QQQQQQQQ": "?",
             "LEDGER_HTTP_ADDRESS": "here",
         },
     )
     assert refused.returncode == 2
     assert refused.stderr.splitlines() == [
-        "ledger: LEDGER_XYZ: there is no such setting",
+        "ledger: LEDGER_QQQQQQQQ: there is no such setting",
         "ledger: LEDGER_HTTP_ADDRESS: is not host:port",
         "ledger: LEDGER_SEAL_INTERVAL_MS: Input should be greater than or equal to 10",
     ]

@@ -19,8 +19,13 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON ALL TABLES IN SCHEMA public FROM ledger_service;
-GRANT USAGE ON SCHEMA public TO ledger_service;
+-- The schema is `public` unless the shard has one of its own.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM ledger_service', current_schema());
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO ledger_service', current_schema());
+END
+$$;
 GRANT SELECT, INSERT ON ledgers, accounts, account_closures, transactions, entries, decisions
 TO ledger_service;
 GRANT SELECT, INSERT, UPDATE ON ledger_heads, balances, holds TO ledger_service;
