@@ -1,7 +1,7 @@
 -- Writes how balance transactions that have changed are now, each under the next sequence; the caller holds the lock,
 -- so nobody else does. Changed is what differs from what was told last, whoever wrote it: an index has those rows only.
 -- What a sweep holds at the moment follows in the next round. Whose money it was is looked up by the source, each by an
--- index.
+-- index: that of bookings' names has the database's collation, and only equals of the same collation can use it.
 WITH head AS (
     SELECT coalesce(max(sequence), 0) AS sequence
     FROM balance_transaction_change
@@ -31,7 +31,7 @@ changed AS MATERIALIZED (
 numbered AS MATERIALIZED (
     SELECT
         changed.corridor,
-        changed.id,
+        changed.id COLLATE "default" AS id,
         changed.source_id,
         changed.part,
         changed.state,
