@@ -22,7 +22,8 @@ from compliance.config import ComplianceSettings
 from gateway.config import GatewaySettings
 from ledger.config import LedgerSettings
 from reconciliation.config import ReconciliationSettings
-from runtime.config import ServiceSettings, split_address
+from runtime.addresses import split_address
+from runtime.config import ServiceSettings
 from runtime.database_url import parse
 from sandbox.certificates import NAMES
 from sandbox.credentials import CLUSTER_LOGINS, SUPERUSER, make_credentials

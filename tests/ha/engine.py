@@ -141,6 +141,10 @@ class Engine:
                     f"http://{gateway}/webhooks/stripe/{account.name}", account.name
                 )
 
+    def _replicas(self, name: str) -> str:
+        """The target of all replicas of a service."""
+        return "ipv4:" + ",".join(at(getattr(ports, name)) for ports in self._ports.values())
+
     def _environment(self, number: int) -> dict[str, str]:
         ports = self._ports[number]
         corridors = self._logs / "corridors.json"
@@ -158,9 +162,9 @@ class Engine:
             # As in production, where it is the default.
             "LEDGER_REQUIRE_SYNCHRONOUS": "1",
             "GATEWAY_REQUIRE_SYNCHRONOUS": "1",
-            "COMPLIANCE_GATEWAY_ADDRESS": at(ports.gateway),
-            "GATEWAY_LEDGER_ADDRESS": at(ports.ledger),
-            "GATEWAY_COMPLIANCE_ADDRESS": at(ports.compliance),
+            "COMPLIANCE_GATEWAY_ADDRESS": self._replicas("gateway"),
+            "GATEWAY_LEDGER_ADDRESS": self._replicas("ledger"),
+            "GATEWAY_COMPLIANCE_ADDRESS": self._replicas("compliance"),
             "GATEWAY_STRIPE_CORRIDORS_FILE": str(corridors),
         }
 

@@ -22,6 +22,7 @@ async def copied(url: str, to: Path) -> Path:
 
         async def copy(name: str) -> bytes:
             content = await storage.read(name, MAX_COPIED_BYTES)
+            assert content is not None, name
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             (to / name).write_bytes(content)
             return content
