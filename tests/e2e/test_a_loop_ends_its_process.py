@@ -20,7 +20,10 @@ from tests.plugin import NewDatabase
 
 PATIENCE_SECONDS = 60.0
 LOOPS = {
-    "ledger": {"database", "health", "feed", "hold sweep", "sealing", "snapshots"},
+    "ledger": {
+        *("database", "health", "feed", "hold sweep", "sealing", "snapshots"),
+        *("placements", "shards"),
+    },
     "compliance": {
         "database",
         "health",
@@ -47,7 +50,7 @@ LOOPS = {
 }
 # The first that looks at a table.
 FIRST_TO_NOTICE = {
-    "ledger": {"hold sweep", "sealing", "snapshots"},
+    "ledger": {"hold sweep", "sealing", "snapshots", "placements"},
     "compliance": {
         "policy in force",
         "policy shadows",
@@ -140,7 +143,8 @@ async def test_a_fault_that_nobody_foresaw_ends_the_process_with_its_reason(
     assert critical["loop"] in FIRST_TO_NOTICE[service]
     assert critical["error_type"] in {"InsufficientPrivilege", "ProgrammingError"}
     assert lines[-1] == f"{service}: loop '{critical['loop']}' ended: {critical['reason']}"
-    (changed,) = (entry for entry in logged if entry["event"] == "health_changed")
+    # It stops then, and says that, too.
+    changed = next(entry for entry in logged if entry["event"] == "health_changed")
     assert (changed["serving"], changed["down"]) == (False, [critical["loop"]])
     ended, told = (datetime.fromisoformat(entry["timestamp"]) for entry in (critical, changed))
     assert told - ended < timedelta(seconds=1)

@@ -32,7 +32,10 @@ OF_A_START: dict[str, tuple[str, ...]] = {
     "ledger": (),
     "reconciliation": (),
     "compliance": ("public.policy_version",),
-    "gateway": ("public.leader_task", "public.leader_candidate", "public.ledger_standing"),
+    "gateway": (
+        *("public.leader_task", "public.leader_candidate", "public.ledger_standing"),
+        "public.database_history",
+    ),
 }
 # The ledger's limits and preconditions bound balances, which may lie below zero; so may a bank's.
 SIGNED = (
