@@ -197,7 +197,9 @@ def test_the_production_image_has_the_services_alone() -> None:
     for source in [*copied, "sandbox"]:
         assert (PROJECT / source).exists(), source
     allowed = re.findall(r"^!(.+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
-    assert {*allowed} == {*copied, "sandbox"}
+    node = (PROJECT / "deploy/patroni/Dockerfile").read_text()
+    of_the_node = re.findall(r"^COPY (\S+) ", node, re.MULTILINE)
+    assert {*allowed} == {*copied, "sandbox", *of_the_node}
     compiled = re.search(r"compileall -q (.+)$", stage("build"), re.MULTILINE)
     assert compiled is not None
     assert set(compiled[1].split()) == set(PACKAGES)
