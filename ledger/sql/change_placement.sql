@@ -8,10 +8,10 @@ WITH changed AS (
         %(shard)s,
         %(first_shard)s
     WHERE
-        '' = ANY(%(from_states)s::text[])
+        '' = any(%(from_states)s::text[])
         OR EXISTS (SELECT FROM ledger_placements AS k WHERE k.name = %(name)s)
     ON CONFLICT (name) DO UPDATE SET state = excluded.state, shard = excluded.shard
-    WHERE p.state = ANY(%(from_states)s::text[])
+    WHERE p.state = any(%(from_states)s::text[])
     RETURNING name
 ),
 

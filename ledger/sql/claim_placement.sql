@@ -5,7 +5,7 @@ SELECT
     %(request_id)s,
     'LEFT',
     %(shard)s,
-    %(shard)s
+    %(shard)s AS first_shard
 WHERE NOT EXISTS (
     SELECT FROM ledgers AS l
     WHERE l.name = %(name)s OR l.request_id = %(request_id)s

@@ -4,8 +4,8 @@ CREATE TABLE ledger_placements (
     name text COLLATE "C" NOT NULL,
     -- That of its creation, which is unique over all shards, too.
     request_id text COLLATE "C" NOT NULL,
-    -- HERE. LEAVING: here, but nothing is written, while it is copied to another shard. LEFT: at another shard. ARRIVING:
-    -- being copied from another shard, which has it still. ARRIVED: here and proven equal, not written yet.
+    -- HERE. LEAVING: here, but nothing is written, while it is copied to another shard. LEFT: at another shard.
+    -- ARRIVING: being copied from another shard, which has it still. ARRIVED: here and proven equal, not written yet.
     state text NOT NULL CHECK (state IN ('HERE', 'LEAVING', 'LEFT', 'ARRIVING', 'ARRIVED')),
     -- The other shard; empty if HERE.
     shard text COLLATE "C" NOT NULL,
@@ -62,7 +62,7 @@ END
 $$;
 
 CREATE TRIGGER fenced BEFORE UPDATE ON ledger_heads
-FOR EACH ROW WHEN (OLD.fenced AND NEW.fenced AND OLD.revision <> NEW.revision)
+FOR EACH ROW WHEN (old.fenced AND new.fenced AND old.revision <> new.revision)
 EXECUTE FUNCTION refuse_fenced();
 ALTER TABLE ledger_heads ENABLE ALWAYS TRIGGER fenced;
 
