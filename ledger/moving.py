@@ -25,7 +25,7 @@ from datetime import datetime
 from ledger.chain import EMPTY_CHAIN
 from ledger.copying import Copied, Copier, Digest, UnequalError
 from ledger.limits import LIMITS, Limits
-from ledger.placements import DEFAULT_SHARD, Placement, State, placement_of
+from ledger.placements import DEFAULT_SHARD, Placement, State, read_placement
 from ledger.reader import Reader
 from ledger.rows import LedgerRow
 from ledger.sealing import LEAVES_PER_READ, SealedLog
@@ -255,8 +255,7 @@ class Mover:
         raise MoveError("its shards name each other: undo was cut off; run it again")
 
     async def _placement(self, shard: str, ledger: str) -> Placement | None:
-        rows = await self._shards[shard].fetch(statement("read_placement"), {"name": ledger})
-        return placement_of(*rows[0]) if rows else None
+        return await read_placement(self._shards[shard], ledger)
 
     async def _row(self, shard: str, ledger: str) -> LedgerRow:
         rows = await self._shards[shard].fetch(

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ledger.config import LedgerSettings
 from ledger.limits import Limits
 from ledger.placements import DEFAULT_SHARD
-from ledger.shard_settings import ShardSettings, prepare_shard, shards_of
+from ledger.shard_settings import ShardSettings, prepare_shard, shards_of, urls_of
 from ledger.shards import Shard, ShardLimits, Shards, make_shard
 from runtime.clock import Clock
 from runtime.database import Database
@@ -29,7 +29,6 @@ def shards_for(
     sizes = ShardLimits(
         settings.database_pool_size, settings.commit_pool_size, settings.seal_interval_ms
     )
-    urls = {DEFAULT_SHARD: url, **{shard.name: shard.url for shard in shards_of(settings.shards)}}
     made = {
         name: make_shard(
             name,
@@ -45,7 +44,7 @@ def shards_for(
             sizes,
             limits,
         )
-        for name, shard_url in urls.items()
+        for name, shard_url in urls_of(settings.shards, url).items()
     }
     made[DEFAULT_SHARD].is_open = True
     return Shards(made)
@@ -69,8 +68,10 @@ class OpenShards:
         """
         async with self._stack:
             await self._open_waiting()
-            loops = [Loop("shards", self._open_waiting, poll_seconds=OPEN_SECONDS)]
-            async with self._supervisor.running(*(loops if self._waiting else [])):
+            loops = []
+            if self._waiting:
+                loops.append(Loop("shards", self._open_waiting, poll_seconds=OPEN_SECONDS))
+            async with self._supervisor.running(*loops):
                 yield
 
     async def _open_waiting(self) -> bool:

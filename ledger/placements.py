@@ -78,10 +78,9 @@ class Placements:
         # The version is read first: what changes after it is noticed by the next look.
         await self._refresh()
         version = self._version
-        rows = await self._connections.fetch(statement("read_placement"), {"name": name})
-        if not rows:
+        found = await read_placement(self._connections, name)
+        if found is None:
             return None
-        found = placement_of(*rows[0])
         if found.state.is_served and version == self._version:
             self._here[name] = None
             if len(self._here) > MAX_KNOWN_LEDGERS:
@@ -124,6 +123,13 @@ class Placements:
             if known is not None:
                 self._on_change()
         self._valid_until = max(self._valid_until, began + self._lease_seconds)
+
+
+async def read_placement(connections: Connections, name: str) -> Placement | None:
+    """What the shard of these connections says of a ledger, None if nothing."""
+    parameters = {"name": name, "request_id": ""}  # Which no ledger has.
+    rows = await connections.fetch(statement("find_placements"), parameters)
+    return placement_of(*rows[0]) if rows else None
 
 
 def placement_of(name: str, request_id: str, state: str, shard: str, first: str) -> Placement:

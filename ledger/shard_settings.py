@@ -33,6 +33,11 @@ class ShardSettings:
     place: Place
 
 
+def urls_of(given: SecretStr | None, default_url: str) -> dict[str, str]:
+    """The URL of every shard by its name, the default one first."""
+    return {DEFAULT_SHARD: default_url} | {shard.name: shard.url for shard in shards_of(given)}
+
+
 def shards_of(given: SecretStr | None) -> tuple[ShardSettings, ...]:
     """The shards of the setting in its order. Raises `ValueError`, which never quotes a URL."""
     if given is None or not given.get_secret_value().strip():

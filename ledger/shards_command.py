@@ -9,8 +9,8 @@ from ledger.config import LedgerSettings
 from ledger.connections import ROLE, move_connections
 from ledger.copying import UnequalError
 from ledger.moving import MoveError, Mover
-from ledger.placements import DEFAULT_SHARD, State
-from ledger.shard_settings import migrate_shard, shards_of
+from ledger.placements import State
+from ledger.shard_settings import migrate_shard, shards_of, urls_of
 from ledger.statements import statement
 from runtime.acts import Act, add_by, open_act_log
 from runtime.clock import SystemClock
@@ -96,10 +96,9 @@ async def _list(shards: Mapping[str, Connections]) -> None:
 async def _connected(settings: LedgerSettings) -> AsyncIterator[Mapping[str, Connections]]:
     """Connections to every shard, opened when they are needed."""
     url, _ = await database_urls(settings)
-    urls = {DEFAULT_SHARD: url, **{shard.name: shard.url for shard in shards_of(settings.shards)}}
     async with AsyncExitStack() as stack:
         shards = {}
-        for name, shard_url in urls.items():
+        for name, shard_url in urls_of(settings.shards, url).items():
             database = Database(shard_url, settings.database_limits)
             shards[name] = move_connections(database)
             stack.push_async_callback(shards[name].close)

@@ -1,4 +1,4 @@
--- Placements of that name or of the ledger that this request_id made: at most one of each.
+-- What is known here of a ledger of that name, and of the one that this request_id made: at most one of each.
 SELECT
     p.name,
     p.request_id,

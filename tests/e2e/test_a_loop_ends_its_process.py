@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 60.0
 LOOPS = {
     "ledger": {
         *("database", "health", "feed", "hold sweep", "sealing", "snapshots"),
-        *("placements", "shards"),
+        "placements",
     },
     "compliance": {
         "database",
