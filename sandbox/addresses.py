@@ -1,5 +1,6 @@
 """Where the parts of the sandbox listen; everything on loopback."""
 
+import atexit
 import socket
 import sys
 import weakref
@@ -10,6 +11,7 @@ from typing import Self
 HOST = "127.0.0.1"
 # Those of `free_port`, which nobody else may be given while this process lives.
 _reservations = ExitStack()
+atexit.register(_reservations.close)
 
 
 @dataclass(frozen=True)

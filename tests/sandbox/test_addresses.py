@@ -37,6 +37,7 @@ def test_ports_are_given_back() -> None:
     gateway = Ports.free().gateway
     with socket.socket() as anyone:
         anyone.bind((HOST, gateway))
+        assert anyone.getsockname() == (HOST, gateway)
 
 
 def test_a_single_port_is_reserved_as_long_as_the_process_lives() -> None:
