@@ -207,7 +207,9 @@ class RoutingCandidate(_message.Message):
     corridor: _builtins.str
     """The corridor."""
     approval: _builtins.float
-    """How likely the issuer was to approve, 0 to 1."""
+    """How likely the issuer was to approve, 0 to 1. For all but the first corridor of the rules the caution that routing has
+    while little was learnt is taken off.
+    """
     technical_failure: _builtins.float
     """How likely a technical failure was, 0 to 1."""
     incident: _builtins.float
